@@ -1,0 +1,1 @@
+"""Shared functions of the notebooks: a panorama and its shifts, a caption and its cues, one score, one test."""

@@ -1,0 +1,157 @@
+"""How flat surfaces are painted: each kind of texture mixes two colours over metres (u, v).
+
+Detail finer than a pixel fades to the texture's mean, so that far ground neither flickers nor aliases.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from lib.world.settings import Surface
+
+TILE = 256
+_BOOK_COLOURS = ((0.55, 0.16, 0.14), (0.16, 0.26, 0.42), (0.18, 0.36, 0.22), (0.72, 0.60, 0.34), (0.36, 0.20, 0.34))
+_FLOWER_COLOURS = ((1.0, 0.98, 0.92), (0.98, 0.86, 0.25), (0.92, 0.52, 0.74))
+
+
+@lru_cache
+def noise_tile(dtype=torch.float64, device=None, exponent: float = 1.7) -> Tensor:
+    """Seamlessly repeating 1/f noise, [TILE, TILE] in [0, 1] with mean near 1/2: filtered white noise."""
+    white = torch.randn(TILE, TILE, generator=torch.Generator().manual_seed(360), dtype=torch.float64)
+    k = torch.fft.fftfreq(TILE, dtype=torch.float64) * TILE
+    radius = (k[:, None] ** 2 + k[None] ** 2).sqrt()
+    gain = torch.where(radius > 2, radius.clamp(min=1) ** -exponent, 0.0)
+    field = torch.fft.ifft2(torch.fft.fft2(white) * gain).real
+    return (0.5 + field / field.std() / 5).clamp(0, 1).to(device=device, dtype=dtype)
+
+
+def noise(u: Tensor, v: Tensor) -> Tensor:
+    """Sample the noise tile bilinearly at u, v (one unit = one tile, repeating)."""
+    tile = noise_tile(u.dtype, u.device).flatten()
+    u, v = u * TILE, v * TILE
+    u0, v0 = u.floor(), v.floor()
+    fu, fv = u - u0, v - v0
+    i, j = u0.long() & (TILE - 1), v0.long() & (TILE - 1)
+    i1, j1 = ((i + 1) & (TILE - 1)) * TILE, (j + 1) & (TILE - 1)
+    i = i * TILE
+    near = tile[i + j].lerp(tile[i1 + j], fu)
+    far = tile[i + j1].lerp(tile[i1 + j1], fu)
+    return near.lerp(far, fv)
+
+
+def cell_hash(i: Tensor, j: Tensor, salt: int = 0) -> Tensor:
+    """A number in [0, 1) for each integer cell, the same on every device."""
+    h = (i.long() * 73856093) ^ (j.long() * 19349663) ^ (salt * 83492791 + 0x9E3779B9)
+    h = ((h ^ (h >> 15)) * 2246822519) & 0xFFFFFFFF
+    h = ((h ^ (h >> 13)) * 3266489917) & 0xFFFFFFFF
+    return (h >> 8).to(torch.get_default_dtype() if not i.is_floating_point() else i.dtype) / 2**24
+
+
+def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
+    """0 below ``low``, 1 above ``high``, smooth in between."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Colours [..., 3] between a and b; ``share`` [...] is that of b."""
+    return a + (b - a) * share[..., None]
+
+
+def palette(colours, index: Tensor) -> Tensor:
+    """Colours [N, 3] picked by numbers in [0, 1)."""
+    table = index.new_tensor(colours)
+    return table[(index * len(colours)).long()]
+
+
+def _edge(x: Tensor, width: float) -> Tensor:
+    """1 within ``width`` of an integer."""
+    return ((x - x.round()).abs() < width).to(x.dtype)
+
+
+def _planks(u, v):
+    row = v.floor()
+    along = u / 7 + 0.37 * row
+    shade = 0.25 + 0.6 * cell_hash(row, along.floor())
+    return torch.maximum(shade, _edge(v, 0.05)), 0.55
+
+
+def _tiles(u, v):
+    return torch.maximum(torch.maximum(_edge(u, 0.06), _edge(v, 0.06)), 0.25 * cell_hash(u.floor(), v.floor())), 0.33
+
+
+def _paving(u, v):
+    u = u + 0.5 * (v.floor() % 2)
+    stone = 0.7 * cell_hash(u.floor(), v.floor())
+    return torch.maximum(torch.maximum(_edge(u, 0.035), _edge(v, 0.035)), stone), 0.45
+
+
+def _checker(u, v):
+    return (u.floor() + v.floor()) % 2, 0.5
+
+
+def _ripples(u, v):
+    wave = 0.5 + 0.5 * torch.sin(2 * math.pi * (u + 3 * noise(u / 24, v / 24)))
+    return wave * (0.35 + 0.65 * noise(u / 12 + 0.3, v / 12)), 0.35
+
+
+def _noise(u, v):
+    return smoothstep(0.6 * noise(u / 10, v / 10) + 0.4 * noise(u / 2.3, v / 2.3), 0.25, 0.75), 0.5
+
+
+def _corrugated(u, v):
+    return 0.5 + 0.5 * torch.sin(2 * math.pi * u), 0.5
+
+
+def _cracks(u, v):
+    ridge = (noise(u / 14, v / 14) - 0.5).abs()
+    return 1 - smoothstep(ridge, 0.004, 0.03), 0.12
+
+
+KINDS = {
+    "noise": _noise,
+    "ripples": _ripples,
+    "planks": _planks,
+    "tiles": _tiles,
+    "paving": _paving,
+    "checker": _checker,
+    "corrugated": _corrugated,
+    "cracks": _cracks,
+    "flowers": _noise,
+    "books": _planks,
+}
+
+
+def paint(surface: Surface, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
+    """Colours [N, 3] of a surface at metres u, v [N], seen by pixels that cover ``footprint`` [N] metres."""
+    u, v = u / surface.scale, v / surface.scale
+    share, mean = KINDS[surface.kind](u, v)
+    sharp = 1 / (1 + (footprint / (0.5 * surface.scale)) ** 2)
+    first, second = u.new_tensor(surface.colour), u.new_tensor(surface.second)
+    colour = mix(first, second, mean + (share - mean) * sharp)
+    if surface.kind == "flowers":
+        colour = _sow(colour, u * 2, v * 2, sharp)
+    if surface.kind == "books":
+        colour = _shelve(colour, u, v, sharp)
+    return colour
+
+
+def _sow(grass: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
+    """Flowers in every fifth cell of a grid."""
+    draw = cell_hash(u.floor(), v.floor(), salt=1)
+    distance = torch.hypot(u - u.floor() - 0.3 - 0.4 * draw, v - v.floor() - 0.5)
+    bloom = ((draw > 0.8) & (distance < 0.22)).to(u.dtype) * sharp
+    return mix(grass, palette(_FLOWER_COLOURS, cell_hash(u.floor(), v.floor(), salt=2)), bloom)
+
+
+def _shelve(wood: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
+    """Rows of books of varying width, height and colour between shelf boards."""
+    shelf, height = v.floor(), v - v.floor()
+    book = (u * 5.5 + 0.25 * torch.sin(u * 7)).floor()
+    tall = 0.62 + 0.3 * cell_hash(book, shelf, salt=3)
+    there = ((height > 0.1) & (height < tall)).to(u.dtype)
+    spine = palette(_BOOK_COLOURS, cell_hash(book, shelf, salt=4)) * (0.75 + 0.5 * cell_hash(book, shelf))[:, None]
+    behind = mix(wood, wood * 0.35, (height > 0.1).to(u.dtype))
+    return mix(mix(wood, behind, sharp), spine.clamp(0, 1), there * (0.6 + 0.4 * sharp))
