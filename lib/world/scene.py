@@ -75,7 +75,7 @@ def sample_scene(rng: random.Random, *, where: str | None = None) -> Scene:
         attributes = (
             rng.choice(list(COLOURS)), rng.choice(MATERIALS), rng.choice(PATTERNS), rng.choice(list(SIZES))
         )  # fmt: skip
-        things.append(_place(rng, shape, attributes, things, far=3.2 if setting in INDOOR else 4.5))
+        things.append(_place(rng, shape, attributes, things, far=3.0 if setting in INDOOR else 4.2))
     return Scene(setting, rng.choice(SETTINGS[setting].lights), tuple(things), rng.randrange(2**32))
 
 
@@ -97,7 +97,7 @@ def sample_scenes(seed: int, split: str, *, where: str | None = None) -> Iterato
 def _place(rng: random.Random, shape: str, attributes: tuple, placed: list[Thing], far: float) -> Thing:
     """Stand a thing where it hides no other, as seen from the origin, if that can be found in a few tries."""
     for _ in range(40):
-        near = 1.3 + SIZES[attributes[3]]
+        near = 1.1 + SIZES[attributes[3]]
         thing = Thing(shape, *attributes, rng.uniform(-180, 180), rng.uniform(near, far), rng.uniform(0, 90))
         if all(_gap(thing, other) > 0 for other in placed):
             break

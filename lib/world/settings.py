@@ -70,7 +70,7 @@ SETTINGS: dict[str, Outdoors | Indoors] = {
     "snowfield": Outdoors(
         ("in the snow", "in snowy mountains"),
         Surface("noise", (0.96, 0.97, 1.00), (0.78, 0.84, 0.94), 2.5),
-        Skyline("mountains", (0.42, 0.46, 0.55), (0.96, 0.97, 1.00), 20.0),
+        Skyline("mountains", (0.42, 0.46, 0.55), (0.96, 0.97, 1.00), 24.0),
     ),
     "city square": Outdoors(
         ("on a city square", "in a town square"),
@@ -116,7 +116,7 @@ SETTINGS: dict[str, Outdoors | Indoors] = {
         ("in a library", "among bookshelves"),
         Surface("planks", (0.40, 0.22, 0.13), (0.30, 0.16, 0.09), 0.18),
         Surface("books", (0.34, 0.21, 0.12), (0.75, 0.60, 0.40), 0.42),
-        Surface("planks", (0.50, 0.33, 0.20), (0.42, 0.27, 0.16), 0.6),
+        Surface("noise", (0.93, 0.90, 0.84), (0.90, 0.87, 0.80), 2.0),
         "none",
         "shelves",
         height=3.4,
@@ -133,7 +133,7 @@ SETTINGS: dict[str, Outdoors | Indoors] = {
         ("in a warehouse", "in a factory hall"),
         Surface("noise", (0.48, 0.47, 0.45), (0.38, 0.37, 0.36), 2.5),
         Surface("corrugated", (0.55, 0.58, 0.60), (0.40, 0.43, 0.46), 0.35),
-        Surface("corrugated", (0.42, 0.44, 0.46), (0.30, 0.32, 0.34), 0.9),
+        Surface("corrugated", (0.60, 0.62, 0.64), (0.46, 0.48, 0.50), 0.9),
         "none",
         "crates",
         height=5.0,

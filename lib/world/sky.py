@@ -3,15 +3,18 @@
 import math
 import random
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from lib.world.columns import dot, indices, pick, pick_each
 from lib.world.settings import Skyline
-from lib.world.surfaces import cell_hash, mix, noise, smoothstep
+from lib.world.surfaces import cell_hash, noise, smoothstep
 from lib.world.vocabulary import RGB
 
 COLUMNS = 1024  # of a skyline's height profile
+SKYLINES = ("hills", "mountains", "buildings", "trees")
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,30 @@ LIGHT = {
         (0.55, 0.59, 0.65), (0.80, 0.82, 0.85), (0.20, 0.20, 0.20), (0.62, 0.63, 0.65), 55, 0.95, (0.88, 0.89, 0.91)
     ),
     "sunset": Light(
-        (0.30, 0.28, 0.52), (0.99, 0.62, 0.34), (0.70, 0.46, 0.28), (0.44, 0.38, 0.42), 9, 0.55, (0.98, 0.60, 0.50)
+        (0.30, 0.28, 0.52), (0.99, 0.62, 0.34), (0.70, 0.46, 0.28), (0.46, 0.40, 0.44), 9, 0.55, (0.98, 0.60, 0.50)
     ),
     "starry": Light(
-        (0.02, 0.03, 0.10), (0.10, 0.14, 0.28), (0.22, 0.25, 0.34), (0.24, 0.26, 0.36), 38, 0.0, (1, 1, 1), stars=True
+        (0.02, 0.03, 0.10), (0.10, 0.14, 0.28), (0.30, 0.33, 0.42), (0.34, 0.37, 0.48), 38, 0.0, (1, 1, 1), stars=True
     ),
 }
+
+
+class Sky(NamedTuple):
+    """The skies of S scenes (those of indoor scenes are never seen)."""
+
+    zenith: Tensor  # [3, S]
+    horizon: Tensor  # [3, S]
+    glow: Tensor  # [3, S] colour around the sun
+    clouds: Tensor  # [S] share of the sky, 0 for none
+    cloud: Tensor  # [3, S]
+    stars: Tensor  # [S] 1 where there are stars and a moon, else 0
+    skyline: Tensor  # [S] index into SKYLINES
+    body: Tensor  # [3, S] of the skyline
+    accent: Tensor  # [3, S]
+    lamps: Tensor  # [3, S] the light that the accent takes
+    bright: Tensor  # [3, S] the light that the body takes
+    height: Tensor  # [S] degrees
+    profile: Tensor  # [S, COLUMNS] degrees
 
 
 def sun_direction(light: str, azimuth: float) -> tuple[float, float, float]:
@@ -49,7 +70,7 @@ def sun_direction(light: str, azimuth: float) -> tuple[float, float, float]:
 
 
 def skyline_profile(skyline: Skyline, rng: random.Random) -> Tensor:
-    """Height of the horizon in degrees for every azimuth, [COLUMNS], wrapping around."""
+    """Height of the horizon in degrees for every azimuth, [COLUMNS] float64, wrapping around."""
     azimuth = torch.arange(COLUMNS, dtype=torch.float64) * (2 * math.pi / COLUMNS)
 
     def waves(frequencies, power):
@@ -71,92 +92,103 @@ def skyline_profile(skyline: Skyline, rng: random.Random) -> Tensor:
         off = (azimuth - centre + math.pi) % (2 * math.pi) - math.pi
         profile = torch.maximum(profile, (tall * (1 - (off / half).abs()).clamp(min=0) ** 0.6).amax(0))
     elif skyline.kind == "mountains":
-        profile = 0.15 + 0.85 * (0.7 * waves(range(2, 9), 0.6) + 0.3 * waves(range(9, 48), 0.9))
+        profile = 0.15 + 0.85 * (0.7 * waves(range(3, 11), 0.5) + 0.3 * waves(range(11, 60), 0.8))
     else:
         profile = 0.15 + 0.85 * waves(range(1, 7), 1.0)
     return profile * skyline.height
 
 
-def sky_colour(
-    direction: Tensor, light: str, sun: Tensor, offset: float, skyline: Skyline, profile: Tensor, spread: float
-) -> Tensor:
-    """Colours [N, 3] seen along unit directions [N, 3] that miss ground and solids.
+def sky_colour(sky: Sky, scene: Tensor, direction: Tensor, sun: Tensor, offset: Tensor, spread: Tensor) -> Tensor:
+    """Colours [3, N] seen along unit directions [3, N] above the ground of ``scene`` [N].
 
-    ``offset`` moves the clouds, ``profile`` is the skyline's, ``spread`` the angle of a pixel in radians.
+    ``sun`` [3, N] is its direction, ``offset`` [N] moves the clouds, ``spread`` [N] is the angle of a pixel in radians.
     """
-    look = LIGHT[light]
-    up = direction[:, 2].clamp(min=0)
-    zenith, horizon = direction.new_tensor(look.zenith), direction.new_tensor(look.horizon)
-    colour = mix(horizon, zenith, up**0.6)
-
-    toward = (direction * sun).sum(-1).clamp(min=0)
-    glow = direction.new_tensor(look.sun)
-    if look.stars:
-        colour = colour + _stars(direction, spread)[:, None]
-        disc = smoothstep(toward, 0.9985, 0.9992)
-    else:
-        disc = smoothstep(toward, 0.9975, 0.9988)
-    colour = colour + glow * (0.45 * toward**24 + 0.5 * toward**220)[:, None] * (1 - 0.7 * float(look.stars))
-    colour = mix(colour, torch.ones_like(zenith), disc * float(look.clouds < 0.9))
-    if look.clouds:
-        colour = mix(colour, *_clouds(direction, look, toward, offset))
-    return _stand_skyline(colour.clamp(0, 1), direction, look, skyline, profile)
+    stars, clouds = pick(sky.stars, scene), pick(sky.clouds, scene)
+    up = direction[2].clamp(min=0)
+    colour = pick(sky.horizon, scene).lerp(pick(sky.zenith, scene), up**0.6)
+    toward = dot(direction, sun).clamp(min=0)
+    glow = (0.45 * toward**24 + 0.5 * toward**220) * (1 - 0.7 * stars)
+    colour = colour + pick(sky.glow, scene) * glow
+    night = indices(stars > 0)
+    colour[:, night] += _stars(pick(direction, night), pick(spread, night))
+    disc = smoothstep(toward, 0.9975, 0.9988) * (clouds < 0.9)
+    colour = colour.lerp(torch.ones_like(colour), disc)
+    cloudy = indices(clouds > 0)
+    tint, density = _clouds(*pick_each(cloudy, direction, clouds, toward, offset))
+    colour[:, cloudy] = pick(colour, cloudy).lerp(pick(sky.cloud, pick(scene, cloudy)) * tint, density)
+    return _stand_skyline(colour.clamp(0, 1), sky, scene, direction)
 
 
-def _clouds(direction: Tensor, look: Light, toward: Tensor, offset: float) -> tuple[Tensor, Tensor]:
-    """Colour and density of clouds on a plane high above."""
-    reach = 0.16 / (direction[:, 2].clamp(min=0) + 0.12)
-    u, v = direction[:, 0] * reach + offset, direction[:, 1] * reach
+def mist(height: Tensor) -> Tensor:
+    """How much the haze at the horizon covers what stands ``height`` degrees above it."""
+    return 0.12 + 0.43 * torch.exp(-height / 2.5)
+
+
+def _clouds(direction: Tensor, clouds: Tensor, toward: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Shade and density [N] of clouds on a plane high above."""
+    reach = 0.16 / (direction[2].clamp(min=0) + 0.12)
+    u, v = direction[0] * reach + offset, direction[1] * reach
     thick = 0.75 * noise(u, v) + 0.25 * noise(4 * u, 4 * v)
-    edge = 0.68 - 0.40 * look.clouds
-    density = smoothstep(thick, edge, edge + 0.22) * smoothstep(direction[:, 2], 0.0, 0.15) * 0.92
-    shade = (1.12 - 0.35 * thick + 0.15 * toward**4).clamp(0, 1.1)
-    return direction.new_tensor(look.cloud) * shade[:, None], density
+    edge = 0.68 - 0.40 * clouds
+    density = smoothstep(thick - edge, 0.0, 0.22) * smoothstep(direction[2], 0.0, 0.15) * 0.92
+    return (1.12 - 0.35 * thick + 0.15 * toward**4).clamp(0, 1.1), density
 
 
-def _stars(direction: Tensor, spread: float) -> Tensor:
+def _stars(direction: Tensor, spread: Tensor) -> Tensor:
     """Brightness of stars: one in a few of the cells of a fine grid in space."""
     place = direction * 55
     cell = place.floor()
-    i, j, k = cell.unbind(-1)
+    i, j, k = cell
     draw = cell_hash(i + 512 * k, j, salt=5)
-    size = max(0.22, 30 * spread)
-    near = ((place - cell - 0.5) ** 2).sum(-1) / size**2
+    apart = place - cell - 0.5
+    near = dot(apart, apart) / (30 * spread).clamp(min=0.22) ** 2
     return (draw > 0.972) * torch.exp(-near) * (0.5 + 18 * (draw - 0.972))
 
 
-def _stand_skyline(sky: Tensor, direction: Tensor, look: Light, skyline: Skyline, profile: Tensor) -> Tensor:
-    """Paint the skyline over the sky, lit like its surroundings and hazy."""
-    height = torch.asin(direction[:, 2].clamp(-1, 1)) * (180 / math.pi)
-    low = (height < skyline.height + 1).nonzero()[:, 0]
-    height, direction = height[low], direction[low]
-    turn = torch.atan2(direction[:, 0], direction[:, 1]) / (2 * math.pi) % 1
+def _stand_skyline(colour: Tensor, sky: Sky, scene: Tensor, direction: Tensor) -> Tensor:
+    """Paint the skyline over the sky, lit like its surroundings and hazy near the ground."""
+    height = torch.asin(direction[2].clamp(-1, 1)) * (180 / math.pi)
+    low = indices(height < pick(sky.height, scene))
+    height, scene, direction = pick_each(low, height, scene, direction)
+    turn = torch.atan2(direction[0], direction[1]) / (2 * math.pi) % 1
     at = turn * COLUMNS
-    left = at.floor()
-    index = left.long() % COLUMNS
-    top = profile[index].lerp(profile[(index + 1) % COLUMNS], at - left)
-    if skyline.kind == "buildings":
-        top = profile[index]
+    index = at.floor().long() % COLUMNS
+    top = sky.profile[scene, index]
+    kind, rise = pick(sky.skyline, scene), height / pick(sky.height, scene)
+    smooth = top.lerp(sky.profile[scene, (index + 1) % COLUMNS], at - at.floor())
+    top = torch.where(kind == SKYLINES.index("buildings"), top, smooth)
 
-    body, accent = direction.new_tensor(skyline.colour), direction.new_tensor(skyline.second)
-    rise = height / skyline.height
-    if skyline.kind == "mountains":
-        share = smoothstep(rise + 0.5 * noise(turn * 4, rise * 0.3), 0.70, 0.85)
-    elif skyline.kind == "buildings":
-        floors, flats = height / 2.0, at / 5.0
-        pane = ((floors % 1 > 0.35) & (flats % 1 > 0.4)).to(turn.dtype)
-        lit = cell_hash(flats.floor(), floors.floor(), salt=6) < (0.75 if look.stars else 0.45)
-        share = pane * lit * (height < top - 0.8)
-        body = body * (0.7 + 0.5 * top / skyline.height)[:, None]
-    elif skyline.kind == "trees":
-        share = smoothstep(noise(turn * 9, rise * 0.12), 0.5, 0.75)
-    else:
-        share = noise(turn * 3, rise * 0.4)
-    bright = direction.new_tensor(look.ambient) + 0.45 * direction.new_tensor(look.sun)
-    lamps = 1.0 if skyline.kind == "buildings" and look.stars else bright
-    colour = mix(body * bright, accent * lamps, share).clamp(0, 1)
-    if skyline.kind in ("hills", "mountains"):
-        colour = mix(colour, direction.new_tensor(look.horizon), torch.full_like(share, 0.28))
-    painted = sky.clone()
-    painted[low] = mix(sky[low], colour, (height < top).to(turn.dtype))
-    return painted
+    body, accent = pick(sky.body, scene) * pick(sky.bright, scene), pick(sky.accent, scene) * pick(sky.lamps, scene)
+    share = torch.empty_like(turn)
+    for name, cover in _COVERS.items():
+        part = indices(kind == SKYLINES.index(name))
+        if len(part):
+            share[part] = cover(*pick_each(part, turn, rise, height, top), pick(sky.stars, pick(scene, part)))
+    painted = body.lerp(accent, share).lerp(pick(sky.horizon, scene) * 0.92, mist(height))
+    colour[:, low] = torch.where(height < top, painted, pick(colour, low))
+    return colour
+
+
+# How much of the accent colour covers a skyline of each kind, by turn [0, 1), rise (share of the greatest height), height
+# and top of the profile (degrees), and whether it is night.
+
+
+def _rolling(turn, rise, height, top, night):
+    return noise(turn * 3, rise * 0.4)
+
+
+def _snowcaps(turn, rise, height, top, night):
+    return smoothstep(height / top + 0.9 * (noise(turn * 5, rise * 0.5) - 0.5), 0.50, 0.62)
+
+
+def _lit_panes(turn, rise, height, top, night):
+    floors, flats = height / 2.0, turn * (COLUMNS / 5)
+    pane = (floors % 1 > 0.35) & (flats % 1 > 0.4) & (height < top - 0.8)
+    return (pane & (cell_hash(flats.floor(), floors.floor(), salt=6) < 0.45 + 0.3 * night)).to(turn.dtype)
+
+
+def _trunks(turn, rise, height, top, night):
+    return smoothstep(noise(turn * 9, rise * 0.12), 0.5, 0.75)
+
+
+_COVERS = {"hills": _rolling, "mountains": _snowcaps, "buildings": _lit_panes, "trees": _trunks}

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lib.world.columns import dot, pick
+
 PLANES = 8
 _FAR = 1e9
 
@@ -33,17 +35,17 @@ BODIES: dict[str, tuple[list, tuple]] = {
 }
 NAMES = tuple(BODIES)
 
+# [4, PLANES, bodies] and [5, bodies]: one row a coefficient.
 _HALF_SPACES = torch.tensor(
     [planes + [(0, 0, 0, 1)] * (PLANES - len(planes)) for planes, _ in BODIES.values()], dtype=torch.float64
-)
-_QUADRICS = torch.tensor([quadric for _, quadric in BODIES.values()], dtype=torch.float64)
+).permute(2, 1, 0)
+_QUADRICS = torch.tensor([quadric for _, quadric in BODIES.values()], dtype=torch.float64).T
 
 
 class Crossing(NamedTuple):
-    """Where rays enter bodies: ``hit`` [N] bool, ``enter`` [N] ray parameter, ``normal`` [N, 3] (not normalised),
-    ``curved`` [N] bool: the entry lies on the quadric; all in the body's own coordinates."""
+    """Where N rays enter bodies: ``enter`` [N] the ray parameter, infinite for a miss, ``normal`` [3, N] (not
+    normalised), ``curved`` [N] bool: the entry lies on the quadric; all in the body's own coordinates."""
 
-    hit: Tensor
     enter: Tensor
     normal: Tensor
     curved: Tensor
@@ -51,23 +53,22 @@ class Crossing(NamedTuple):
 
 def _halfspace_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Interval of the ray inside all half-spaces, and the index of the one it enters by."""
-    planes = _HALF_SPACES.to(origin)[body]  # [N, PLANES, 4]
-    along = (planes[..., :3] * direction[:, None]).sum(-1)
-    gap = planes[..., 3] - (planes[..., :3] * origin[:, None]).sum(-1)
+    planes = pick(_HALF_SPACES.to(origin), body)  # [4, PLANES, N]
+    along, gap = dot(planes, direction), planes[3] - dot(planes, origin)
     t = gap / torch.where(along == 0, 1e-12, along)
     never = (along == 0) & (gap < 0)
-    enter, first = torch.where(along < 0, t, -_FAR).max(-1)
-    leave = torch.where(along > 0, t, _FAR).amin(-1)
-    return enter, torch.where(never.any(-1), -_FAR, leave), first
+    enter, first = torch.where(along < 0, t, -_FAR).max(0)
+    leave = torch.where(along > 0, t, _FAR).amin(0)
+    return enter, torch.where(never.any(0), -_FAR, leave), first
 
 
 def _quadric_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
     """Interval of the ray inside the quadric; of a cone's two nappes the lower one, which holds the body."""
-    q = _QUADRICS.to(origin)[body]
-    a, b, c = q[:, :3], q[:, 3], q[:, 4]
-    quadratic = (a * direction * direction).sum(-1)
-    linear = 2 * (a * origin * direction).sum(-1) + b * direction[:, 2]
-    constant = (a * origin * origin).sum(-1) + b * origin[:, 2] + c
+    q = pick(_QUADRICS.to(origin), body)
+    a, b, c = q[:3], q[3], q[4]
+    quadratic = dot(a, direction * direction)
+    linear = 2 * dot(a * origin, direction) + b * direction[2]
+    constant = dot(a * origin, origin) + b * origin[2] + c
 
     discriminant = linear * linear - 4 * quadratic * constant
     root = discriminant.clamp(min=0).sqrt()
@@ -77,7 +78,7 @@ def _quadric_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[
     low, high = torch.minimum(t1, t2), torch.maximum(t1, t2)
 
     opens = quadratic < 0  # steeper than the cone: the ray is inside before the first or after the second root
-    down = direction[:, 2] < 0
+    down = direction[2] < 0
     enter = torch.where(opens, torch.where(down, high, -_FAR), low)
     leave = torch.where(opens, torch.where(down, _FAR, low), high)
     missed = (discriminant < 0) & ~opens
@@ -89,25 +90,25 @@ def _quadric_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[
 def intersect(origin: Tensor, direction: Tensor, body: Tensor) -> Crossing:
     """First crossing of rays with bodies, each in the body's own coordinates.
 
-    Parameters are ``origin`` and ``direction`` [N, 3] and ``body`` [N], an index into ``NAMES``. The ray parameter is
+    Parameters are ``origin`` and ``direction`` [3, N] and ``body`` [N], an index into ``NAMES``. The ray parameter is
     that of the given direction, whatever its length, so it survives scaling into body coordinates.
 
-    >>> eye, ahead = torch.tensor([[0.0, -3.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    >>> eye, ahead = torch.tensor([[0.0], [-3.0], [0.0]]), torch.tensor([[0.0], [1.0], [0.0]])
     >>> intersect(eye, ahead, torch.tensor([NAMES.index("sphere")])).enter
     tensor([2.])
     """
     plane_in, plane_out, first = _halfspace_interval(origin, direction, body)
     quad_in, quad_out = _quadric_interval(origin, direction, body)
     enter, leave = torch.maximum(plane_in, quad_in), torch.minimum(plane_out, quad_out)
-    hit = (enter < leave) & (enter > 1e-4)
+    enter = torch.where((enter < leave) & (enter > 1e-4), enter, math.inf)
 
     curved = quad_in > plane_in
-    point = origin + direction * torch.where(hit, enter, 0.0)[:, None]
-    q = _QUADRICS.to(origin)[body]
-    gradient = 2 * q[:, :3] * point
-    gradient[:, 2] += q[:, 3]
-    normal = torch.where(curved[:, None], gradient, _HALF_SPACES.to(origin)[body, first, :3])
-    return Crossing(hit, enter, normal, curved)
+    point = origin + direction * enter.nan_to_num(posinf=0.0)
+    q = pick(_QUADRICS.to(origin), body)
+    gradient = 2 * q[:3] * point
+    gradient[2] += q[3]
+    normal = torch.where(curved, gradient, _HALF_SPACES.to(origin)[:3, first, body])
+    return Crossing(enter, normal, curved)
 
 
 def surface_coordinates(point: Tensor, crossing: Crossing) -> tuple[Tensor, Tensor]:
@@ -115,8 +116,8 @@ def surface_coordinates(point: Tensor, crossing: Crossing) -> tuple[Tensor, Tens
 
     On curved parts the angle about the axis and the height; on flat parts the plane seen along its main axis.
     """
-    x, y, z = point.unbind(-1)
-    axis = crossing.normal.abs().argmax(-1)
+    x, y, z = point
+    axis = crossing.normal.abs().argmax(0)
     u = torch.where(axis == 0, y, x)
     v = torch.where(axis == 2, y, z)
     around = torch.atan2(y, x) * (4 / math.pi)

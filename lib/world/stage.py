@@ -1,156 +1,196 @@
-"""A scene made ready for rendering: its solids as tensors, and the place around them (outdoors or a room)."""
+"""Scenes made ready for rendering: their solids and the places around them as tensors, S scenes side by side."""
 
 import math
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lib.world import solids
+from lib.world.furniture import Body, furnish
 from lib.world.scene import Scene, Thing
-from lib.world.settings import SETTINGS, Indoors
-from lib.world.sky import LIGHT, skyline_profile, sun_direction
+from lib.world.settings import SETTINGS, Indoors, Surface
+from lib.world.sky import LIGHT, SKYLINES, Sky, skyline_profile, sun_direction
+from lib.world.surfaces import KINDS, Paint
 from lib.world.vocabulary import COLOURS, MATERIALS, PATTERNS, RGB, SHAPES, SIZES
 
-ROOM_LIGHT: dict[str, tuple[RGB, RGB]] = {  # (lamp, ambient)
-    "daylight": ((0.42, 0.42, 0.42), (0.62, 0.62, 0.63)),
-    "lamplight": ((0.62, 0.48, 0.30), (0.36, 0.30, 0.24)),
+OPENINGS = ("none", "windows", "paintings")
+_NOWHERE = Surface("noise", (0, 0, 0), (0, 0, 0), 1.0)
+_DRY = (0.0, 0.0, 1e9)
+# Indoor light: (lamp, ambient, what a window shows near the sill, and near the lintel).
+_ROOM_LIGHT: dict[str, tuple[RGB, RGB, RGB, RGB]] = {
+    "daylight": ((0.42, 0.42, 0.42), (0.64, 0.64, 0.65), (0.97, 0.98, 1.0), (0.55, 0.75, 0.98)),
+    "lamplight": ((0.62, 0.50, 0.33), (0.44, 0.37, 0.29), (0.16, 0.18, 0.30), (0.03, 0.04, 0.10)),
 }
 
 
 class Solids(NamedTuple):
-    """K bodies: the scene's things first, in order, then furniture."""
+    """K bodies in each of S scenes: the things first, in order, then furniture, then none; body k of scene s at k S + s."""
 
-    centre: Tensor  # [K, 3] metres
-    scale: Tensor  # [K, 3] half extents, metres
-    turn: Tensor  # [K, 2] cosine and sine of the heading
-    bound: Tensor  # [K] radius of the bounding sphere
-    body: Tensor  # [K] index into solids.NAMES
-    colour: Tensor  # [K, 3]
-    second: Tensor  # [K, 3] the pattern's other colour
-    pattern: Tensor  # [K] index into PATTERNS
-    material: Tensor  # [K] index into MATERIALS
-
-
-@dataclass(frozen=True)
-class Room:
-    """A box around the origin: half widths, height, and the walls (0 right, 1 front, 2 left, 3 back) with openings."""
-
-    half: tuple[float, float]
-    height: float
-    open_walls: tuple[int, ...]
+    centre: Tensor  # [3, K S] metres
+    scale: Tensor  # [3, K S] half extents, metres
+    turn: Tensor  # [2, K S] cosine and sine of the heading
+    bound: Tensor  # [K S] radius of the bounding sphere, below 0 where there is no body
+    body: Tensor  # [K S] index into solids.NAMES
+    colour: Tensor  # [3, K S]
+    second: Tensor  # [3, K S] the pattern's other colour
+    pattern: Tensor  # [K S] index into PATTERNS
+    material: Tensor  # [K S] index into MATERIALS
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Everything a ray can meet."""
+class Room(NamedTuple):
+    """Boxes around the origin, 1 x 1 x 1 for scenes outdoors, where they are never met."""
 
-    setting: object
-    light: str
+    low: Tensor  # [3, S] corner, metres
+    high: Tensor  # [3, S]
+    open_walls: Tensor  # [4, S] whether wall 0 right, 1 front, 2 left, 3 back has windows
+    openings: Tensor  # [S] index into OPENINGS
+    window: Tensor  # [2, 3, S] colours behind a window: near the sill, near the lintel
+
+
+class Stage(NamedTuple):
+    """Everything that rays can meet in S scenes."""
+
+    indoors: Tensor  # [S] bool
     solids: Solids
-    sun: Tensor  # [3] outdoors the direction of the sun, indoors the position of the lamp
-    direct: Tensor  # [3] colour of direct light
-    ambient: Tensor  # [3]
-    offset: float  # moves textures and clouds between scenes
-    profile: Tensor | None = None  # of the skyline, outdoors
-    shore: tuple[float, float, float] | None = None  # water where x a + y b > c, outdoors
-    room: Room | None = None
+    sun: Tensor  # [3, S] outdoors the direction of the sun, indoors the position of the lamp
+    direct: Tensor  # [3, S] colour of direct light
+    ambient: Tensor  # [3, S]
+    offset: Tensor  # [S] moves textures and clouds between scenes
+    sky: Sky
+    shore: Tensor  # [3, S] water where x a + y b > c
+    ground: Paint  # the floor of a room
+    wall: Paint
+    ceiling: Paint
+    room: Room
 
 
-def set_stage(scene: Scene, *, device=None, dtype=torch.float32) -> Stage:
-    """Resolve a scene's looks; everything random comes from ``scene.detail``."""
+def set_stage(scenes: Sequence[Scene], *, device=None, dtype=torch.float32) -> Stage:
+    """Resolve the looks of scenes; everything random comes from each scene's ``detail``."""
+    rows = [_outfit(scene) for scene in scenes]
+
+    def tensor(values) -> Tensor:
+        values = torch.as_tensor(values)
+        return values.to(device=device, dtype=dtype if values.is_floating_point() else None)
+
+    def column(name: str) -> Tensor:
+        """One attribute of all scenes, the scene last."""
+        values = tensor([row[name] for row in rows])
+        return values.movedim(0, -1) if values.dim() else values
+
+    def surfaces(name: str) -> Paint:
+        kind, colour, second, scale = zip(*(row[name] for row in rows), strict=True)
+        return Paint(tensor(kind), tensor(colour).T, tensor(second).T, tensor(scale))
+
+    sky = {name: column(name) for name in Sky._fields if name != "profile"}
+    return Stage(
+        solids=_stack_bodies([row["bodies"] for row in rows], tensor),
+        sky=Sky(**sky, profile=tensor(torch.stack([row["profile"] for row in rows]))),
+        room=Room(**{name: column(name) for name in Room._fields}),
+        ground=surfaces("ground"),
+        wall=surfaces("wall"),
+        ceiling=surfaces("ceiling"),
+        **{name: column(name) for name in ("indoors", "sun", "direct", "ambient", "offset", "shore")},
+    )
+
+
+def _outfit(scene: Scene) -> dict:
+    """The looks of one scene by the names of the tensors they become."""
     setting, rng = SETTINGS[scene.setting], random.Random(scene.detail)
     bodies = [_stand(thing) for thing in scene.things]
-    shared = {"setting": setting, "light": scene.light, "offset": rng.random()}
-
-    def tensor(values):
-        return torch.as_tensor(values, device=device, dtype=dtype)
-
+    row = {"offset": rng.random(), "indoors": scene.indoors}
     if isinstance(setting, Indoors):
-        half = (rng.uniform(5.0, 6.2), rng.uniform(5.0, 6.2))
+        half = (rng.uniform(4.4, 5.2), rng.uniform(4.4, 5.2))
         first = rng.randrange(4)
-        room = Room(half, setting.height, (first, (first + rng.choice((1, 2))) % 4))
-        bodies += _furnish(setting.furniture, room, rng)
-        lamp, ambient = ROOM_LIGHT[scene.light]
-        place = {"room": room, "sun": tensor((rng.uniform(-0.8, 0.8), rng.uniform(-0.8, 0.8), setting.height - 0.25))}
+        openings = {first, (first + rng.choice((1, 2))) % 4}
+        bodies += furnish(setting.furniture, half, rng)
+        lamp, ambient, *window = _ROOM_LIGHT[scene.light]
+        row |= _sky_row(None, None) | {
+            "sun": (rng.uniform(-0.8, 0.8), rng.uniform(-0.8, 0.8), setting.height - 0.25),
+            "low": (-half[0], -half[1], 0.0),
+            "high": (*half, setting.height),
+            "open_walls": [setting.openings == "paintings" or wall in openings for wall in range(4)],
+            "openings": OPENINGS.index(setting.openings),
+            "window": window,
+            "shore": _DRY,
+        }
+        surfaces = (setting.floor, setting.wall, setting.ceiling)
     else:
         look = LIGHT[scene.light]
-        lamp, ambient = look.sun, look.ambient
-        away = rng.uniform(0, 2 * math.pi)
-        place = {
-            "sun": tensor(sun_direction(scene.light, rng.uniform(-180, 180))),
-            "profile": skyline_profile(setting.skyline, rng).to(tensor(0.0)),
-            "shore": (math.cos(away), math.sin(away), rng.uniform(5.5, 7.0)) if setting.water else None,
+        lamp, ambient, away = look.sun, look.ambient, rng.uniform(0, 2 * math.pi)
+        row |= {
+            "sun": sun_direction(scene.light, rng.uniform(-180, 180)),
+            **_sky_row(look, setting.skyline),
+            "profile": skyline_profile(setting.skyline, rng),
+            "shore": (math.cos(away), math.sin(away), rng.uniform(5.5, 7.0)) if setting.water else _DRY,
+            "low": (-0.5, -0.5, 0.0),
+            "high": (0.5, 0.5, 1.0),
+            "open_walls": [False] * 4,
+            "openings": 0,
+            "window": ((0.0,) * 3,) * 2,
         }
-    centre, scale, heading, body, colour, pattern, material = zip(*bodies, strict=True)
-    angle = [math.radians(degrees) for degrees in heading]
-    solid = Solids(
-        centre=tensor(centre),
-        scale=tensor(scale),
-        turn=tensor([(math.cos(a), math.sin(a)) for a in angle]),
-        bound=tensor(scale).norm(dim=-1) * 1.01,
-        body=torch.tensor([solids.NAMES.index(b) for b in body], device=device),
-        colour=tensor(colour),
-        second=tensor([_other(c) for c in colour]),
-        pattern=torch.tensor([PATTERNS.index(p) for p in pattern], device=device),
-        material=torch.tensor([MATERIALS.index(m) for m in material], device=device),
+        surfaces = (setting.ground, _NOWHERE, _NOWHERE)
+    for name, surface in zip(("ground", "wall", "ceiling"), surfaces, strict=True):
+        row[name] = (KINDS.index(surface.kind), surface.colour, surface.second, float(surface.scale))
+    return row | {"direct": lamp, "ambient": ambient, "bodies": bodies}
+
+
+def _sky_row(look, skyline) -> dict:
+    """The sky of one scene; of an indoor scene, an empty one."""
+    if look is None:
+        black = (0.0, 0.0, 0.0)
+        colours = dict.fromkeys(("zenith", "horizon", "glow", "cloud", "body", "accent", "lamps", "bright"), black)
+        numbers = {"clouds": 0.0, "stars": 0.0, "height": 1.0, "skyline": 0}
+        return colours | numbers | {"profile": torch.zeros(1024, dtype=torch.float64)}
+    bright = tuple(a + 0.45 * s for a, s in zip(look.ambient, look.sun, strict=True))
+    shines = look.stars and skyline.kind == "buildings"
+    return {
+        "zenith": look.zenith,
+        "horizon": look.horizon,
+        "glow": look.sun,
+        "clouds": float(look.clouds),
+        "cloud": tuple(map(float, look.cloud)),
+        "stars": float(look.stars),
+        "skyline": SKYLINES.index(skyline.kind),
+        "body": skyline.colour,
+        "accent": skyline.second,
+        "lamps": (1.0, 1.0, 1.0) if shines else bright,
+        "bright": bright,
+        "height": float(skyline.height),
+    }
+
+
+def _stack_bodies(scenes: list[list[Body]], tensor) -> Solids:
+    """The bodies of all scenes, filled up to the same number."""
+    most = max(map(len, scenes))
+    none = Body((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 0.0, "cube", (0.0, 0.0, 0.0))
+    bodies = [scene[k] if k < len(scene) else none for k in range(most) for scene in scenes]
+    scale = tensor([b.scale for b in bodies]).T
+    angle = [math.radians(b.heading) for b in bodies]
+    return Solids(
+        centre=tensor([b.centre for b in bodies]).T.contiguous(),
+        scale=scale.contiguous(),
+        turn=tensor([(math.cos(a), math.sin(a)) for a in angle]).T.contiguous(),
+        bound=torch.where(tensor([b is none for b in bodies]), -1.0, scale.norm(dim=0) * 1.01),
+        body=tensor([solids.NAMES.index(b.shape) for b in bodies]),
+        colour=tensor([b.colour for b in bodies]).T.contiguous(),
+        second=tensor([_other(b.colour) for b in bodies]).T.contiguous(),
+        pattern=tensor([PATTERNS.index(b.pattern) for b in bodies]),
+        material=tensor([MATERIALS.index(b.material) for b in bodies]),
     )
-    return Stage(solids=solid, direct=tensor(lamp), ambient=tensor(ambient), **place, **shared)
 
 
-def _stand(thing: Thing) -> tuple:
+def _stand(thing: Thing) -> Body:
     """A thing as a body on the ground."""
     scale = tuple(SIZES[thing.size] * extent for extent in SHAPES[thing.shape])
     az = math.radians(thing.azimuth)
     centre = (thing.distance * math.sin(az), thing.distance * math.cos(az), scale[2])
-    return centre, scale, thing.heading, thing.shape, COLOURS[thing.colour], thing.pattern, thing.material
+    return Body(centre, scale, thing.heading, thing.shape, COLOURS[thing.colour], thing.pattern, thing.material)
 
 
 def _other(colour: RGB) -> RGB:
     """What a pattern sets beside a colour: white beside dark ones, near black beside light ones."""
     brightness = 0.30 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
     return (0.97, 0.97, 0.95) if brightness < 0.62 else (0.10, 0.10, 0.12)
-
-
-def _furnish(kind: str, room: Room, rng: random.Random) -> list[tuple]:
-    """Furniture along the walls, clear of the things in the middle."""
-    wood, dark, pale = (0.46, 0.31, 0.19), (0.20, 0.17, 0.16), (0.88, 0.88, 0.86)
-    parts: list[tuple] = []
-
-    def box(wall, along, depth, wide, deep, low, high, colour, body="cube"):
-        """A body at a wall: ``along`` it, its back ``depth`` from it, ``low`` to ``high`` above the floor."""
-        turn = wall * math.pi / 2
-        reach = room.half[wall % 2] - depth - deep
-        x = reach * math.cos(turn) - along * math.sin(turn)
-        y = reach * math.sin(turn) + along * math.cos(turn)
-        half = (high - low) / 2
-        parts.append(((x, y, low + half), (deep, wide, half), math.degrees(turn), body, colour, "plain", "matte"))
-
-    for wall in rng.sample(range(4), 3):
-        along = rng.uniform(-1.8, 1.8)
-        if kind == "sofas":
-            fabric = rng.choice(((0.36, 0.40, 0.46), (0.60, 0.50, 0.42), (0.42, 0.46, 0.36)))
-            box(wall, along, 0.1, 1.1, 0.42, 0.0, 0.45, fabric)
-            box(wall, along, 0.1, 1.1, 0.12, 0.45, 0.95, fabric)
-        elif kind == "counters":
-            box(wall, along, 0.0, 1.7, 0.32, 0.0, 0.86, pale)
-            box(wall, along, 0.0, 1.75, 0.35, 0.86, 0.93, wood)
-        elif kind == "benches":
-            box(wall, along, 1.0, 0.9, 0.22, 0.32, 0.45, wood)
-            box(wall, along, 1.1, 0.7, 0.12, 0.0, 0.32, dark)
-        elif kind == "shelves":
-            box(wall, along, 0.0, 0.9, 0.30, 0.0, 1.0, wood)
-            box(wall, along, 0.0, 0.95, 0.34, 1.0, 1.06, dark)
-        elif kind == "tubs":
-            box(wall, along, 0.0, 0.95, 0.42, 0.0, 0.55, (0.97, 0.98, 0.99))
-            box(wall, along + 1.6, 0.0, 0.25, 0.25, 0.0, 0.8, (0.97, 0.98, 0.99), "cylinder")
-        elif kind == "crates":
-            box(wall, along, 0.1, 0.6, 0.6, 0.0, 1.2, (0.56, 0.43, 0.27))
-            box(wall, along + 1.35, 0.15, 0.5, 0.5, 0.0, 1.0, (0.50, 0.38, 0.23))
-        else:
-            box(wall, along, 0.2, 0.95, 0.40, 0.70, 0.76, wood)
-            box(wall, along, 0.2, 0.06, 0.36, 0.0, 0.70, dark)
-            box(wall, along, 0.35, 0.35, 0.03, 0.82, 1.25, dark)
-    return parts

@@ -1,15 +1,17 @@
 """How flat surfaces are painted: each kind of texture mixes two colours over metres (u, v).
 
-Detail finer than a pixel fades to the texture's mean, so that far ground neither flickers nor aliases.
+Detail finer than a pixel fades to the texture's mean, so that far ground neither flickers nor aliases. Colours are
+tensors [3, N], one column a ray, so that a factor [N] scales them without ceremony.
 """
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lib.world.settings import Surface
+from lib.world.columns import indices, pick, pick_each
 
 TILE = 256
 _BOOK_COLOURS = ((0.55, 0.16, 0.14), (0.16, 0.26, 0.42), (0.18, 0.36, 0.22), (0.72, 0.60, 0.34), (0.36, 0.20, 0.34))
@@ -36,8 +38,8 @@ def noise(u: Tensor, v: Tensor) -> Tensor:
     i, j = u0.long() & (TILE - 1), v0.long() & (TILE - 1)
     i1, j1 = ((i + 1) & (TILE - 1)) * TILE, (j + 1) & (TILE - 1)
     i = i * TILE
-    near = tile[i + j].lerp(tile[i1 + j], fu)
-    far = tile[i + j1].lerp(tile[i1 + j1], fu)
+    near = pick(tile, i + j).lerp(pick(tile, i1 + j), fu)
+    far = pick(tile, i + j1).lerp(pick(tile, i1 + j1), fu)
     return near.lerp(far, fv)
 
 
@@ -55,15 +57,10 @@ def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
     return t * t * (3 - 2 * t)
 
 
-def mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """Colours [..., 3] between a and b; ``share`` [...] is that of b."""
-    return a + (b - a) * share[..., None]
-
-
 def palette(colours, index: Tensor) -> Tensor:
-    """Colours [N, 3] picked by numbers in [0, 1)."""
-    table = index.new_tensor(colours)
-    return table[(index * len(colours)).long()]
+    """Colours [3, N] picked by numbers [N] in [0, 1)."""
+    table = index.new_tensor(colours).T
+    return pick(table, (index * len(colours)).long())
 
 
 def _edge(x: Tensor, width: float) -> Tensor:
@@ -110,7 +107,7 @@ def _cracks(u, v):
     return 1 - smoothstep(ridge, 0.004, 0.03), 0.12
 
 
-KINDS = {
+TEXTURES = {
     "noise": _noise,
     "ripples": _ripples,
     "planks": _planks,
@@ -122,19 +119,35 @@ KINDS = {
     "flowers": _noise,
     "books": _planks,
 }
+KINDS = tuple(TEXTURES)
 
 
-def paint(surface: Surface, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
-    """Colours [N, 3] of a surface at metres u, v [N], seen by pixels that cover ``footprint`` [N] metres."""
-    u, v = u / surface.scale, v / surface.scale
-    share, mean = KINDS[surface.kind](u, v)
-    sharp = 1 / (1 + (footprint / (0.5 * surface.scale)) ** 2)
-    first, second = u.new_tensor(surface.colour), u.new_tensor(surface.second)
-    colour = mix(first, second, mean + (share - mean) * sharp)
-    if surface.kind == "flowers":
-        colour = _sow(colour, u * 2, v * 2, sharp)
-    if surface.kind == "books":
-        colour = _shelve(colour, u, v, sharp)
+class Paint(NamedTuple):
+    """The surface of one kind of place (ground, floor, wall or ceiling) in each of S scenes."""
+
+    kind: Tensor  # [S] index into KINDS
+    colour: Tensor  # [3, S]
+    second: Tensor  # [3, S]
+    scale: Tensor  # [S] metres
+
+
+def paint(surface: Paint, scene: Tensor, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
+    """Colours [3, N] at metres u, v [N] of the surfaces of ``scene`` [N], by pixels covering ``footprint`` [N] metres."""
+    scale = pick(surface.scale, scene)
+    u, v = u / scale, v / scale
+    sharp = 1 / (1 + (footprint / (0.5 * scale)) ** 2)
+    colour = torch.empty(3, *u.shape, dtype=u.dtype, device=u.device)
+    kinds = pick(surface.kind, scene)
+    for kind in surface.kind.unique().tolist():
+        part = indices(kinds == kind)
+        x, y, fine, place = pick_each(part, u, v, sharp, scene)
+        share, mean = TEXTURES[KINDS[kind]](x, y)
+        painted = pick(surface.colour, place).lerp(pick(surface.second, place), mean + (share - mean) * fine)
+        if KINDS[kind] == "flowers":
+            painted = _sow(painted, 2 * x, 2 * y, fine)
+        if KINDS[kind] == "books":
+            painted = _shelve(painted, x, y, fine)
+        colour[:, part] = painted
     return colour
 
 
@@ -143,7 +156,7 @@ def _sow(grass: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
     draw = cell_hash(u.floor(), v.floor(), salt=1)
     distance = torch.hypot(u - u.floor() - 0.3 - 0.4 * draw, v - v.floor() - 0.5)
     bloom = ((draw > 0.8) & (distance < 0.22)).to(u.dtype) * sharp
-    return mix(grass, palette(_FLOWER_COLOURS, cell_hash(u.floor(), v.floor(), salt=2)), bloom)
+    return grass.lerp(palette(_FLOWER_COLOURS, cell_hash(u.floor(), v.floor(), salt=2)), bloom)
 
 
 def _shelve(wood: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
@@ -152,6 +165,6 @@ def _shelve(wood: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
     book = (u * 5.5 + 0.25 * torch.sin(u * 7)).floor()
     tall = 0.62 + 0.3 * cell_hash(book, shelf, salt=3)
     there = ((height > 0.1) & (height < tall)).to(u.dtype)
-    spine = palette(_BOOK_COLOURS, cell_hash(book, shelf, salt=4)) * (0.75 + 0.5 * cell_hash(book, shelf))[:, None]
-    behind = mix(wood, wood * 0.35, (height > 0.1).to(u.dtype))
-    return mix(mix(wood, behind, sharp), spine.clamp(0, 1), there * (0.6 + 0.4 * sharp))
+    spine = palette(_BOOK_COLOURS, cell_hash(book, shelf, salt=4)) * (0.75 + 0.5 * cell_hash(book, shelf))
+    behind = wood * (1 - 0.65 * (height > 0.1).to(u.dtype) * sharp)
+    return behind.lerp(spine.clamp(0, 1), there * (0.6 + 0.4 * sharp))

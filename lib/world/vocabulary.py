@@ -22,7 +22,7 @@ COLOURS: dict[str, RGB] = {
 }
 MATERIALS = ("matte", "metallic", "glass", "glowing")
 PATTERNS = ("plain", "striped", "chequered", "dotted")
-SIZES: dict[str, float] = {"small": 0.50, "large": 0.95}  # half the largest extent, metres
+SIZES: dict[str, float] = {"small": 0.60, "large": 1.05}  # half the largest extent, metres
 
 # Half extents (x, y, z) relative to the size; the bodies themselves are in `solids`.
 SHAPES: dict[str, tuple[float, float, float]] = {
