@@ -120,9 +120,7 @@ def _meet_room(stage: Stage, rays: Rays) -> Backdrop:
     albedo, lit = torch.empty_like(direction), torch.ones_like(t)
     shifted = u + 7 * pick(stage.offset, scene)
     part = indices(is_wall)
-    albedo[:, part], lit[part] = _paper_walls(
-        stage, *pick_each(part, scene, u, v, axis, inward, footprint)
-    )
+    albedo[:, part], lit[part] = _paper_walls(stage, *pick_each(part, scene, u, v, axis, inward, footprint))
     for surface, mask in ((stage.ground, is_floor), (stage.ceiling, ~is_wall & ~is_floor)):
         part = indices(mask)
         albedo[:, part] = paint(surface, *pick_each(part, scene, shifted, v, footprint))

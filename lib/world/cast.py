@@ -29,7 +29,7 @@ def _follow(stage: Stage, rays: Rays, through_glass: Tensor | None) -> tuple[Ten
     back = meet_backdrop(stage, rays)
     ray, which, crossing, inside = _enter(stage, rays.scene, rays.origin, rays.direction, through_glass)
     nearest = back.t.clone().scatter_reduce_(0, ray, crossing.enter, "amin")
-    first = ((crossing.enter == pick(nearest, ray)) & crossing.enter.isfinite()).nonzero()[:, 0]
+    first = indices((crossing.enter == pick(nearest, ray)) & crossing.enter.isfinite())
     # Of two solids met at the very same distance one wins, whichever is written last.
     winner = torch.full_like(rays.scene, NOTHING)
     winner[ray[first]] = first
@@ -45,7 +45,9 @@ def _follow(stage: Stage, rays: Rays, through_glass: Tensor | None) -> tuple[Ten
     if len(met):
         pair = pick(winner, met)
         hit = solids.Crossing(*pick_each(pair, *crossing))
-        colour[:, met] = _shade(stage, rays.pick(met), pick(point, met), pick(which, pair), pick(inside, pair), hit, bounced)
+        colour[:, met] = _shade(
+            stage, rays.pick(met), pick(point, met), pick(which, pair), pick(inside, pair), hit, bounced
+        )
         solid[met] = pick(which, pair) // len(stage.indoors)
     return colour.clamp(0, 1), solid
 
@@ -54,14 +56,19 @@ def _enter(stage: Stage, scene: Tensor, origin: Tensor, direction: Tensor, throu
     """Pairs (ray, solid) that may meet: indices of both [P], the crossings, and the points [3, P] in the solid's own
     coordinates where the ray enters."""
     s, scenes = stage.solids, len(stage.indoors)
-    away = pick(s.centre.view(3, -1, scenes), scene) - origin[:, None]  # [3, K, N]
-    along, bound = dot(away, direction[:, None]), pick(s.bound.view(-1, scenes), scene)
-    # The ray passes through the bounding sphere, and not only behind its origin.
-    passes = (dot(away, away) - along * along < bound * bound) & (along > -bound) & (bound > 0)
-    if through_glass is not None:
-        passes &= ~(through_glass & pick((s.material == _GLASS).view(-1, scenes), scene))
-    body, ray = passes.nonzero(as_tuple=True)
-    which = body * scenes + pick(scene, ray)
+    rays, whichs = [], []
+    most = int(pick(stage.bodies, scene).max()) if len(scene) else 1
+    for start in range(0, most * scenes, scenes):
+        which = scene + start
+        away, bound = pick(s.centre, which) - origin, pick(s.bound, which)
+        along = dot(away, direction)
+        # The ray passes through the bounding sphere, and not only behind its origin.
+        passes = (dot(away, away) - along * along < bound * bound) & (along > -bound) & (bound > 0)
+        if through_glass is not None:
+            passes &= ~(through_glass & (pick(s.material, which) == _GLASS))
+        rays.append(indices(passes))
+        whichs.append(pick(which, rays[-1]))
+    ray, which = torch.cat(rays), torch.cat(whichs)
 
     (cos, sin), scale, centre = pick_each(which, s.turn, s.scale, s.centre)
     origin, direction = pick_each(ray, origin, direction)
@@ -152,7 +159,7 @@ def _light_backdrop(stage: Stage, scene: Tensor, point: Tensor, normal: Tensor, 
     ambient = pick(stage.ambient, scene) * (0.92 + 0.08 * normal[2])
     if bounced:
         return ambient + pick(stage.direct, scene) * falling
-    near = ((lit > 0) & (point.abs().amax(0) < SHADOWS_WITHIN)).nonzero()[:, 0]
+    near = indices((lit > 0) & (point.abs().amax(0) < SHADOWS_WITHIN))
     place, spot, facing, lamp, shines = pick_each(near, scene, point, normal, towards, falling)
     clear = torch.ones_like(falling)
     clear[near] = _clearance(stage, place, spot, facing, lamp, shines > 0)
@@ -180,6 +187,13 @@ def _contact(stage: Stage, scene: Tensor, point: Tensor) -> Tensor:
     s, scenes = stage.solids, len(stage.indoors)
     standing = (s.centre[2] - s.scale[2] < 0.05) & (s.bound > 0)
     feet = torch.stack([s.centre[0], s.centre[1], torch.where(standing, s.scale[:2].amax(0), 1e-3)])
-    x, y, reach = pick(feet.view(3, -1, scenes), scene)  # [K, N] each
-    apart = torch.hypot(x - point[0], y - point[1]) / reach
-    return torch.where(point[2] < 0.05, (1 - 0.5 * (1.5 - apart).clamp(0, 0.7)).prod(0), 1.0)
+    part = indices(point[2] < 0.05)
+    place, here = pick_each(part, scene, point[:2])
+    near = torch.ones_like(here[0])
+    for start in range(0, int(pick(stage.bodies, scene).max()) * scenes if len(scene) else 0, scenes):
+        x, y, reach = pick(feet, place + start)
+        apart = ((x - here[0]) ** 2 + (y - here[1]) ** 2).sqrt() / reach
+        near *= 1 - 0.5 * (1.5 - apart).clamp(0, 0.7)
+    dark = torch.ones_like(point[0])
+    dark[part] = near
+    return dark

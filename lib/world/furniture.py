@@ -56,9 +56,9 @@ _PARTS: dict[str, list[tuple]] = {
 
 
 def furnish(kind: str, half: tuple[float, float], rng: random.Random) -> list[Body]:
-    """Furniture of one kind at three walls of a room of half widths ``half``, clear of the things in the middle."""
+    """Furniture of one kind at two walls of a room of half widths ``half``, clear of the things in the middle."""
     bodies = []
-    for wall in rng.sample(range(4), 3):
+    for wall in rng.sample(range(4), 2):
         shift, turn = rng.uniform(-1.8, 1.8), wall * math.pi / 2
         for along, gap, wide, deep, bottom, top, colour, shape in _PARTS[kind]:
             reach, side, tall = half[wall % 2] - gap - deep, along + shift, (top - bottom) / 2

@@ -1,6 +1,6 @@
 """What a camera in a scene sees, as a panorama or a pinhole view, for many scenes at once, on any device.
 
-One sample a pixel everywhere, then ``SUBSAMPLES`` instead where neighbours differ: edges are smooth at little cost.
+One sample a pixel everywhere, and ``SUBSAMPLES`` besides where neighbours differ: edges are smooth at little cost.
 """
 
 import math
@@ -13,14 +13,13 @@ from torch import Tensor
 
 from lib.world.backdrop import Rays
 from lib.world.cast import cast
-from lib.world.columns import pick_each
-from lib.world.columns import pick_each
+from lib.world.columns import indices, pick, pick_each
 from lib.world.scene import EYE_HEIGHT, Scene
 from lib.world.stage import Stage, set_stage
 
-SUBSAMPLES = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))  # pixels
+SUBSAMPLES = ((-0.35, -0.15), (0.15, -0.35), (0.2, 0.3))  # pixels from the centre: right, down
 EDGE = 0.06  # colour difference between neighbours that calls for more samples
-CHUNK = 1 << 14  # rays traced at once on a CPU: their tensors stay in the processor's cache
+CHUNK = 1 << 18  # rays traced at once on a CPU: fewer waste time on small calls, more fall out of its caches
 CHUNK_GPU = 1 << 21
 
 
@@ -54,11 +53,17 @@ def render(
     lens = _Lens(cameras, height, stage)
     shape = (len(scenes), height, 2 * height if lens.wide else height)
 
-    pixel = torch.arange(math.prod(shape), device=device)
-    colour, solid = lens.trace(pixel, (0.0, 0.0))
-    rough = _edges(colour.view(3, *shape), lens.wide).flatten().nonzero()[:, 0]
+    # Scenes with equally many bodies are traced together: a chunk of rays looks for as many as its fullest scene has.
+    pixel = torch.arange(math.prod(shape), device=device).view(len(scenes), -1)[stage.bodies.argsort()].flatten()
+    centre, seen = lens.trace(pixel, pixel.new_zeros(2, 1, dtype=dtype))
+    colour, solid = torch.empty_like(centre), torch.empty_like(seen)
+    colour[:, pixel], solid[pixel] = centre, seen
+    rough = pick(pixel, indices(pick(_edges(colour.view(3, *shape), lens.wide).flatten(), pixel)))
     if len(rough):
-        colour[:, rough] = sum(lens.trace(rough, offset)[0] for offset in SUBSAMPLES) / len(SUBSAMPLES)
+        offset = torch.tensor(SUBSAMPLES, device=device, dtype=dtype).T.repeat(1, len(rough))
+        around, _ = lens.trace(rough.repeat_interleave(len(SUBSAMPLES)), offset)
+        colour[:, rough] += around.view(3, len(rough), -1).sum(2)
+        colour[:, rough] /= 1 + len(SUBSAMPLES)
     return Pictures(colour.view(3, *shape).movedim(0, 1).contiguous(), solid.view(shape))
 
 
@@ -77,16 +82,16 @@ class _Lens:
         self.half = tensor(math.pi / 2 if c.fov is None else math.tan(math.radians(c.fov) / 2) for c in cameras)
         self.chunk = CHUNK_GPU if stage.sun.is_cuda else CHUNK
 
-    def trace(self, pixel: Tensor, offset: tuple[float, float]) -> tuple[Tensor, Tensor]:
-        """Colours [3, N] and solids [N] seen by pixels [N], moved by a fraction of a pixel (right, down)."""
-        parts = [cast(self.stage, self._rays(part, offset)) for part in pixel.split(self.chunk)]
+    def trace(self, pixel: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Colours [3, N] and solids [N] seen by pixels [N], each moved by ``offset`` [2, N or 1] pixels right and down."""
+        offsets = offset.expand(2, len(pixel)).split(self.chunk, 1)
+        parts = [cast(self.stage, self._rays(*part)) for part in zip(pixel.split(self.chunk), offsets, strict=True)]
         return torch.cat([colour for colour, _ in parts], 1), torch.cat([solid for _, solid in parts])
 
-    def _rays(self, pixel: Tensor, offset: tuple[float, float]) -> Rays:
+    def _rays(self, pixel: Tensor, offset: Tensor) -> Rays:
         scene = pixel // (self.height * self.width)
-        to = self.yaw.dtype
-        column = ((pixel % self.width).to(to) + 0.5 + offset[0]) / self.width * 2 - 1
-        row = 1 - ((pixel // self.width % self.height).to(to) + 0.5 + offset[1]) / self.height * 2
+        right, down = (torch.stack([pixel % self.width, pixel // self.width % self.height]) + 0.5) + offset
+        column, row = right / self.width * 2 - 1, 1 - down / self.height * 2
         half, yaw, pitch, position = pick_each(scene, self.half, self.yaw, self.pitch, self.position)
         if self.wide:
             longitude, latitude = column * math.pi, row * half

@@ -54,6 +54,7 @@ class Stage(NamedTuple):
     """Everything that rays can meet in S scenes."""
 
     indoors: Tensor  # [S] bool
+    bodies: Tensor  # [S] how many bodies there are
     solids: Solids
     sun: Tensor  # [3, S] outdoors the direction of the sun, indoors the position of the lamp
     direct: Tensor  # [3, S] colour of direct light
@@ -86,6 +87,7 @@ def set_stage(scenes: Sequence[Scene], *, device=None, dtype=torch.float32) -> S
 
     sky = {name: column(name) for name in Sky._fields if name != "profile"}
     return Stage(
+        bodies=tensor([len(row["bodies"]) for row in rows]),
         solids=_stack_bodies([row["bodies"] for row in rows], tensor),
         sky=Sky(**sky, profile=tensor(torch.stack([row["profile"] for row in rows]))),
         room=Room(**{name: column(name) for name in Room._fields}),
