@@ -1,0 +1,104 @@
+"""Training a CLIP from scratch with CLIP's own loss (Radford et al., arXiv 2103.00020)."""
+
+import math
+from contextlib import nullcontext
+
+import open_clip
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from tqdm import tqdm
+
+MAX_LOGIT_SCALE = math.log(100)
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+
+
+def normalise(network: nn.Module, images: Tensor) -> Tensor:
+    """uint8 images [B, 3, H, W] of the network's own input size, as its default transform hands them on."""
+    mean, std = (
+        torch.tensor(x, device=images.device)[:, None, None]
+        for x in (network.visual.image_mean, network.visual.image_std)
+    )
+    return (images / 255 - mean) / std
+
+
+def learning_rate(step: int, *, steps: int, warmup: int) -> float:
+    """Linear warm-up, then half a cosine down to zero, as a share of the peak.
+
+    >>> [round(learning_rate(step, steps=12, warmup=2), 2) for step in (0, 1, 2, 7, 11)]
+    [0.5, 1.0, 1.0, 0.5, 0.02]
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def batch_order(pictures: int, *, steps: int, batch: int, seed: int) -> Tensor:
+    """Pictures [steps, batch] in random order, each once before any comes twice."""
+    if batch > pictures:
+        raise ValueError(f"batch is {batch} but there are {pictures} pictures: expected at most as many")
+    generator = torch.Generator().manual_seed(seed)
+    epochs = math.ceil(steps * batch / pictures)
+    order = torch.cat([torch.randperm(pictures, generator=generator) for _ in range(epochs)])
+    return order[: steps * batch].view(steps, batch)
+
+
+def train_clip(
+    network: nn.Module,
+    images: Tensor,
+    tokens: Tensor,
+    *,
+    steps: int,
+    batch: int,
+    peak: float,
+    warmup: int,
+    weight_decay: float,
+    precision: str,
+    seed: int,
+) -> pd.DataFrame:
+    """Train a network in place on pictures [N, 3, R, R] uint8 and their texts [N, T, L], one of T wordings at a time.
+
+    AdamW with ``peak`` learning rate and CLIP's logit scale held below 100; matrices, not gains and biases, decay.
+    Returns the loss and the logit scale of every step. Raises ValueError where the loss is no longer a number.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    device = network.logit_scale.device
+    decays = {True: [], False: []}
+    for parameter in network.parameters():
+        decays[parameter.ndim >= 2].append(parameter)
+    groups = [{"params": decays[True], "weight_decay": weight_decay}, {"params": decays[False], "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    loss_of, history = open_clip.ClipLoss(), []
+    wording = torch.Generator().manual_seed(seed + 1)
+
+    network.train()
+    for step, rows in enumerate(tqdm(batch_order(len(images), steps=steps, batch=batch, seed=seed), desc="train")):
+        for group in optimiser.param_groups:
+            group["lr"] = peak * learning_rate(step, steps=steps, warmup=warmup)
+        texts = tokens[rows, torch.randint(tokens.shape[1], (batch,), generator=wording)].to(device)
+        with _autocast(device, precision), _plain_attention(device):
+            seen = network.encode_image(normalise(network, images[rows].to(device)), normalize=True)
+            read = network.encode_text(texts, normalize=True)
+            loss = loss_of(seen.float(), read.float(), network.logit_scale.exp())
+            loss.backward()
+        if not loss.isfinite():
+            raise ValueError(f"the loss is {loss.item()} at step {step}: lower `peak` ({peak}) or lengthen `warmup`")
+        optimiser.step()
+        optimiser.zero_grad()
+        with torch.no_grad():
+            network.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        history.append({"step": step, "loss": loss.item(), "logit_scale": network.logit_scale.exp().item()})
+    network.eval()
+    return pd.DataFrame(history)
+
+
+def _autocast(device: torch.device, precision: str):
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
+
+
+def _plain_attention(device: torch.device):
+    """On a CPU the fused attention's backward pass takes longer than all the rest of a step over so few tokens."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
