@@ -1,6 +1,5 @@
 """What a CLIP has learned, by CLIP's own measures: zero-shot classification and retrieval (arXiv 2103.00020)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,6 +10,7 @@ def zero_shot(images: Tensor, classes: Tensor) -> Tensor:
     ``classes`` are unit text embeddings: [C, P, D] for P prompts of each of C classes, the same for every image, or
     [N, C, P, D] if each image has its own. A class is the normalised mean of its prompts.
 
+    >>> import torch
     >>> axes = torch.eye(3)
     >>> zero_shot(axes[[2, 0]], axes[:, None])
     tensor([2, 0])
@@ -22,6 +22,7 @@ def zero_shot(images: Tensor, classes: Tensor) -> Tensor:
 def ranks(queries: Tensor, gallery: Tensor) -> Tensor:
     """Rank [N] (1 is best, ties count against) of each query's own entry, the one of the same row, in the gallery.
 
+    >>> import torch
     >>> ranks(torch.eye(3), torch.eye(3)[[1, 0, 2]])
     tensor([3, 3, 1])
     """

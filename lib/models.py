@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import lib.torchvision_ops  # noqa: F401, I001  must come before open_clip
 import open_clip
 import torch
 from PIL.Image import Image
@@ -56,15 +55,11 @@ def register_architecture(architecture: str) -> str:
     path = Path(architecture)
     if path.suffix == ".json":
         if not path.is_file():
-            raise FileNotFoundError(
-                f"the model configuration {path} does not exist: train the model, or correct the path"
-            )
+            raise FileNotFoundError(f"the model configuration {path} does not exist: train the model, or correct the path")
         open_clip.add_model_config(path)
         return path.stem
     if architecture not in open_clip.list_models():
-        raise ValueError(
-            f"{architecture} is no architecture of open_clip and no .json file: see open_clip.list_models()"
-        )
+        raise ValueError(f"{architecture} is no architecture of open_clip and no .json file: see open_clip.list_models()")
     return architecture
 
 

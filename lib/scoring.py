@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from lib.models import Clip
 from lib.panorama import perspective
+from lib.prompts import prompt
 
 View = Callable[[Tensor], Tensor]
 
@@ -18,20 +19,10 @@ View = Callable[[Tensor], Tensor]
 def clip_score(images: Tensor, texts: Tensor) -> Tensor:
     """s = max(100 · cos(e_I, e_T), 0) of paired embeddings [N, D] (arXiv 2604.24642).
 
-    >>> clip_score(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+    >>> clip_score(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).round()
     tensor([60.,  0.])
     """
     return (100 * F.cosine_similarity(images, texts, dim=-1)).clamp(min=0)
-
-
-def prompt(cue: str, caption: str) -> str:
-    """A caption of a picture in the format that the cue names.
-
-    >>> prompt("360 panorama", "a beach"), prompt("image", "a beach")
-    ('This is a 360 panorama of a beach', 'This is an image of a beach')
-    """
-    article = "an" if cue[0].lower() in "aeiou" else "a"
-    return f"This is {article} {cue} of {caption}"
 
 
 def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View:

@@ -1,4 +1,4 @@
-"""Lets torchvision be imported beside a CPU build of torch. Import this before torchvision or open_clip.
+"""Lets torchvision be imported beside a CPU build of torch. `lib` imports this first.
 
 torchvision's wheels on PyPI are compiled for a CUDA build of torch. Beside a CPU build their compiled operators do not
 load, and the import fails where Python code refers to them. Only torchvision's image transforms are used here, which

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from lib.world.columns import indices, pick, pick_each
-
 from lib.world.sky import mist, sky_colour
 from lib.world.stage import OPENINGS, Stage
 from lib.world.surfaces import KINDS, cell_hash, noise, paint, palette, smoothstep
@@ -58,9 +57,7 @@ def meet_backdrop(stage: Stage, rays: Rays) -> Backdrop:
 
 def _meet_sky(stage: Stage, rays: Rays) -> Backdrop:
     scene = rays.scene
-    colour = sky_colour(
-        stage.sky, scene, rays.direction, pick(stage.sun, scene), pick(stage.offset, scene), rays.spread
-    )
+    colour = sky_colour(stage.sky, scene, rays.direction, pick(stage.sun, scene), pick(stage.offset, scene), rays.spread)
     nothing = torch.zeros_like(rays.spread)
     return Backdrop(nothing + FAR, torch.zeros_like(colour), colour, nothing)
 

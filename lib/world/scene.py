@@ -79,7 +79,7 @@ def sample_scene(rng: random.Random, *, where: str | None = None) -> Scene:
     return Scene(setting, rng.choice(SETTINGS[setting].lights), tuple(things), rng.randrange(2**32))
 
 
-def sample_scenes(seed: int, split: str, *, where: str | None = None) -> Iterator[Scene]:
+def sample_scenes(seed: int | str, split: str, *, where: str | None = None) -> Iterator[Scene]:
     """An endless, reproducible stream of the scenes of one split ("train", "finetune", "validation", "probe").
 
     >>> next(sample_scenes(0, "probe")) == next(sample_scenes(0, "probe"))

@@ -1,0 +1,30 @@
+# make repro    run the pipeline (PROFILE=tiny switches the profile first)
+# make test     run the tests
+# make world    render the embedded image sets anew
+# make lint     check style
+PYTHON := $(or $(shell command -v python3.11),python3)
+# The stages of the pipeline call `python`.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: setup repro test world lint
+repro: setup
+	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
+	.venv/bin/dvc repro
+
+test: setup
+	.venv/bin/python -m pytest
+
+world: setup
+	.venv/bin/python -m stages.make_data
+
+lint: setup
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+setup: .venv/installed
+	@test -d data || .venv/bin/dvc pull --quiet data
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("Python 3.11 is needed: install it, or name it by make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@

@@ -1,0 +1,46 @@
+"""Tables for readers and for programs: one frame as CSV, Markdown and LaTeX, the same bytes every time."""
+
+from pathlib import Path
+
+import pandas as pd
+
+DIGITS = 3
+LEAST = 1e-300  # p-values below are not told apart
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write ``frame`` to path.csv (6 significant digits), path.md and path.tex (formatted as by ``readable``)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    words = readable(frame)
+    texts = {
+        ".csv": frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        ".md": words.to_markdown(index=False, disable_numparse=True) + "\n",
+        ".tex": words.map(_escape).rename(columns=_escape).style.hide(axis="index").to_latex(hrules=True),
+    }
+    for suffix, text in texts.items():
+        path.with_suffix(suffix).write_text(text, encoding="utf-8", newline="\n")
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as words: numbers with 3 significant digits, yes and no, p-values never 0.
+
+    >>> readable(pd.DataFrame({"p": [0.0, 0.0123456], "effect": [0.98765, -1.0], "reject": [True, False]}))
+              p effect reject
+    0  < 1e-300  0.988    yes
+    1    0.0123     -1     no
+    """
+    return frame.apply(lambda column: column.map(_p_value if column.name in ("p", "p_holm") else _word))
+
+
+def _word(value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+
+
+def _p_value(value) -> str:
+    return f"< {LEAST:.0e}" if isinstance(value, float) and value < LEAST else _word(value)
+
+
+def _escape(text: str) -> str:
+    return text.replace("_", r"\_").replace("%", r"\%").replace("<", r"$<$")
