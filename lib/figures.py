@@ -106,7 +106,9 @@ def cue_forest(tests: pd.DataFrame) -> Figure:
         axis.axvline(0, color="0.6", linewidth=0.8)
         for view in views:
             part = tests[(tests.image_set == image_set) & (tests["view"] == view)]
-            row = part.model.map(list(models).index) + 0.16 * (part.generic.map(list(generics).index) - (len(generics) - 1) / 2)
+            row = part.model.map(list(models).index) + 0.16 * (
+                part.generic.map(list(generics).index) - (len(generics) - 1) / 2
+            )
             below, above = part.effect - part.ci_low, part.ci_high - part.effect
             axis.errorbar(
                 part.effect,

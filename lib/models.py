@@ -32,17 +32,18 @@ def load_clip(name: str, *, architecture: str, pretrained: str, device: str | No
     ``architecture`` is a name open_clip knows, or the path of a configuration JSON (named as the architecture);
     ``pretrained`` a tag open_clip knows for it, or the path of a checkpoint. Raises ValueError or FileNotFoundError.
     """
-    builtin = register_architecture(architecture)
+    builtin, device = register_architecture(architecture), device or default_device()
     tags = open_clip.list_pretrained_tags_by_model(builtin)
     if pretrained not in tags and not Path(pretrained).is_file():
         raise FileNotFoundError(
             f"model {name}: {pretrained} is neither a checkpoint file nor one of the weights of {builtin}"
             f" ({', '.join(tags) or 'none are published'}): train it, or correct `pretrained`"
         )
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        network, _, preprocess = open_clip.create_model_and_transforms(builtin, pretrained=pretrained, device=device)
-    except (RuntimeError, ValueError) as error:
+        network, _, preprocess = open_clip.create_model_and_transforms(
+            builtin, pretrained=pretrained, device=device or default_device()
+        )
+    except (RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"model {name}: the weights {pretrained} do not fit the architecture {builtin}: {reason}"
@@ -63,11 +64,18 @@ def register_architecture(architecture: str) -> str:
     return architecture
 
 
-def new_network(architecture: str, *, seed: int) -> nn.Module:
-    """An untrained network with weights drawn from ``seed``."""
+def new_clip(name: str, *, architecture: str, seed: int, device: str | None = None) -> Clip:
+    """An untrained model, its weights drawn from ``seed``."""
+    builtin = register_architecture(architecture)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return open_clip.create_model(register_architecture(architecture), pretrained=None, load_weights=False)
+        network, _, preprocess = open_clip.create_model_and_transforms(builtin)
+    return Clip(name, network.eval().to(device or default_device()), preprocess, open_clip.get_tokenizer(builtin))
+
+
+def default_device() -> str:
+    """A GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def write_architecture(path: Path, configuration: dict) -> None:
@@ -76,7 +84,7 @@ def write_architecture(path: Path, configuration: dict) -> None:
     path.write_text(json.dumps(configuration, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
+def save_weights(clip: Clip, path: Path) -> None:
     """Write the weights as a checkpoint that open_clip loads by its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+    save_file({name: tensor.contiguous() for name, tensor in clip.network.state_dict().items()}, path)

@@ -1,17 +1,51 @@
 """Training a CLIP from scratch with CLIP's own loss (Radford et al., arXiv 2103.00020)."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import open_clip
 import pandas as pd
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torchvision.transforms.functional import center_crop
 from tqdm import tqdm
+
+from lib.models import Clip
 
 MAX_LOGIT_SCALE = math.log(100)
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+
+
+def count_pictures(share: float, pictures: int) -> dict[str, int]:
+    """How many training pictures are panoramas, and how many are views.
+
+    >>> count_pictures(0.03, 1000)
+    {'panoramas': 30, 'views': 970}
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}: expected a number between 0 and 1")
+    panoramas = round(share * pictures)
+    return {"panoramas": panoramas, "views": pictures - panoramas}
+
+
+def training_set(folder: Path, *, share: float, pictures: int) -> tuple[Tensor, list[list[str]]]:
+    """``pictures`` images, uint8 [N, 3, S, S], and the wordings of each: views, and a ``share`` of panoramas.
+
+    Panoramas come as open_clip's default transform shows them to a network: the square in their middle.
+    """
+    images, texts = [], []
+    for name, count in count_pictures(share, pictures).items():
+        stored = load_file(folder / f"{name}.safetensors")["images"]
+        if count > len(stored):
+            raise ValueError(f"{count} {name} are wanted but `pool` has {len(stored)}: lower `share` or `pictures`")
+        table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
+        images.append(center_crop(stored[:count], stored.shape[2]))
+        texts += table[table.picture < count].groupby("picture", sort=True).text.apply(list).tolist()
+    return torch.cat(images), texts
 
 
 def normalise(network: nn.Module, images: Tensor) -> Tensor:
@@ -44,9 +78,9 @@ def batch_order(pictures: int, *, steps: int, batch: int, seed: int) -> Tensor:
 
 
 def train_clip(
-    network: nn.Module,
+    clip: Clip,
     images: Tensor,
-    tokens: Tensor,
+    texts: Sequence[Sequence[str]],
     *,
     steps: int,
     batch: int,
@@ -56,14 +90,15 @@ def train_clip(
     precision: str,
     seed: int,
 ) -> pd.DataFrame:
-    """Train a network in place on pictures [N, 3, R, R] uint8 and their texts [N, T, L], one of T wordings at a time.
+    """Train a model in place on pictures [N, 3, S, S] uint8 and the wordings of each, one of them at a time.
 
     AdamW with ``peak`` learning rate and CLIP's logit scale held below 100; matrices, not gains and biases, decay.
     Returns the loss and the logit scale of every step. Raises ValueError where the loss is no longer a number.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}: expected one of {', '.join(PRECISIONS)}")
-    device = network.logit_scale.device
+    network, device = clip.network, clip.device
+    tokens = torch.stack([clip.tokenize(list(wordings)) for wordings in texts])
     decays = {True: [], False: []}
     for parameter in network.parameters():
         decays[parameter.ndim >= 2].append(parameter)

@@ -74,6 +74,26 @@ def control_contrast(scores: pd.DataFrame, *, alpha: float, seed: int, draws: in
     return contrasts
 
 
+def summarise_cues(tests: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model and image set: tests rejected, and effects and contrast as medians over the generic cues."""
+    keys = ["model", "image_set"]
+
+    def over_generics(frame: pd.DataFrame, column: str) -> pd.Series:
+        return frame.groupby(keys, sort=False)[column].median()
+
+    wide, flat = (tests[tests["view"] == view] for view in ("panorama", "perspective"))
+    rejected = wide.groupby(keys, sort=False).reject.agg(lambda reject: f"{reject.sum()} of {len(reject)}")
+    columns = {
+        "rejected": rejected,
+        "effect": over_generics(wide, "effect"),
+        "effect_on_control": over_generics(flat, "effect"),
+        "contrast": over_generics(contrasts, "median"),
+        "contrast_low": over_generics(contrasts, "ci_low"),
+        "contrast_high": over_generics(contrasts, "ci_high"),
+    }
+    return pd.DataFrame(columns).reset_index()
+
+
 def _pairs(scores: pd.DataFrame):
     """For each view, model, image set and generic cue: the scores s and s_u, one row for each image."""
     own = scores[scores.condition == "cue"]

@@ -59,5 +59,7 @@ def label(pool: Pool) -> pd.DataFrame:
     rows = []
     for scene, shown in zip(pool.scenes, pool.shown, strict=True):
         thing = scene.things[shown[0]] if shown else None
-        rows.append({"setting": scene.setting, "shape": thing.shape if thing else "", "colour": thing.colour if thing else ""})
+        rows.append(
+            {"setting": scene.setting, "shape": thing.shape if thing else "", "colour": thing.colour if thing else ""}
+        )
     return pd.DataFrame(rows)

@@ -94,6 +94,15 @@ def sample_scenes(seed: int | str, split: str, *, where: str | None = None) -> I
             yield scene
 
 
+def one_in_each_setting(seed: int | str, split: str = "probe") -> list[Scene]:
+    """The first scene of a split in each setting, in the order of ``SETTINGS``."""
+    found: dict[str, Scene] = {}
+    for scene in sample_scenes(seed, split):
+        found.setdefault(scene.setting, scene)
+        if len(found) == len(SETTINGS):
+            return [found[setting] for setting in SETTINGS]
+
+
 def _place(rng: random.Random, shape: str, attributes: tuple, placed: list[Thing], far: float) -> Thing:
     """Stand a thing where it hides no other, as seen from the origin, if that can be found in a few tries."""
     for _ in range(40):
