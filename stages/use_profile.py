@@ -46,10 +46,12 @@ def _overlay(params: CommentedMap, changes: CommentedMap, where: str) -> None:
             raise ValueError(f"{here} must be a section in both profiles or in none")
         if isinstance(change, CommentedMap) and change.tag.value != "!replace":
             _overlay(params[key], change, here)
+        elif isinstance(change, CommentedMap):
+            params[key] = CommentedMap(change)  # without the tag
+            if change.fa.flow_style():
+                params[key].fa.set_flow_style()
         else:
             params[key] = change
-            if isinstance(change, CommentedMap):
-                change.yaml_set_ctag(None)
 
 
 def profile_names() -> list[str]:
