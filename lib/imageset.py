@@ -71,7 +71,9 @@ def load_image_set(folder: str | Path) -> ImageSet:
     for image in table.image[~table.image.isin(present)]:
         raise ValueError(f"{path} names {image}, which is not in {folder / 'images'}: add the picture or drop its row")
     for image in sorted(present - set(table.image)):
-        raise ValueError(f"{folder / 'images' / image} has no caption in {path}: add a row for it or remove the picture")
+        raise ValueError(
+            f"{folder / 'images' / image} has no caption in {path}: add a row for it or remove the picture"
+        )
     return ImageSet(folder.resolve().name, folder, table)
 
 

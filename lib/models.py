@@ -56,11 +56,15 @@ def register_architecture(architecture: str) -> str:
     path = Path(architecture)
     if path.suffix == ".json":
         if not path.is_file():
-            raise FileNotFoundError(f"the model configuration {path} does not exist: train the model, or correct the path")
+            raise FileNotFoundError(
+                f"the model configuration {path} does not exist: train the model, or correct the path"
+            )
         open_clip.add_model_config(path)
         return path.stem
     if architecture not in open_clip.list_models():
-        raise ValueError(f"{architecture} is no architecture of open_clip and no .json file: see open_clip.list_models()")
+        raise ValueError(
+            f"{architecture} is no architecture of open_clip and no .json file: see open_clip.list_models()"
+        )
     return architecture
 
 

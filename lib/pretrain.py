@@ -51,7 +51,8 @@ def training_set(folder: Path, *, share: float, pictures: int) -> tuple[Tensor, 
 def normalise(network: nn.Module, images: Tensor) -> Tensor:
     """uint8 images [B, 3, H, W] of the network's own input size, as its default transform hands them on."""
     mean, std = (
-        torch.tensor(x, device=images.device)[:, None, None] for x in (network.visual.image_mean, network.visual.image_std)
+        torch.tensor(x, device=images.device)[:, None, None]
+        for x in (network.visual.image_mean, network.visual.image_std)
     )
     return (images / 255 - mean) / std
 

@@ -69,7 +69,7 @@ def control_contrast(scores: pd.DataFrame, *, alpha: float, seed: int, draws: in
         rows.append(row | {"ci_low": low, "ci_high": high, "p": _positive(test.p_val), "effect": float(test.RBC)})
     contrasts = pd.DataFrame(rows)
     _require_size(contrasts.n.min(), alpha)
-    contrasts.insert(7, "p_holm", _holm(contrasts.p))
+    contrasts.insert(8, "p_holm", _holm(contrasts.p))
     contrasts["reject"] = contrasts.p_holm < alpha
     return contrasts
 

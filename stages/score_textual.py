@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from lib.embedding import embed_images, perspective_view, truncated
 from lib.imageset import load_image_set
 from lib.models import load_clip
 from lib.prompts import prompt
-from lib.scoring import embed_images, perspective_view, textual_scores, truncated
+from lib.scoring import textual_scores
 
 
 def main(model: str, image_set: str) -> None:
@@ -28,7 +29,9 @@ def main(model: str, image_set: str) -> None:
         raise ValueError(f"{pictures.folder / 'captions.csv'} has no column cue: name each picture's format there")
     texts = [prompt(cue, caption) for cue, caption in zip(pictures.table.cue, pictures.table.caption, strict=True)]
     if cut := truncated(clip, texts):
-        print(f"{model} reads only the beginning of {len(cut)} texts of {image_set}, such as: {cut[0]}", file=sys.stderr)
+        print(
+            f"{model} reads only the beginning of {len(cut)} texts of {image_set}, such as: {cut[0]}", file=sys.stderr
+        )
 
     views = {"panorama": lambda panoramas: panoramas, "perspective": perspective_view(**probe["control"])}
     embeddings = embed_images(clip, pictures.batches(probe["batch"]), views, total=len(pictures.table))

@@ -16,7 +16,10 @@ BLOCK = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def fill(text: str, tables: Path) -> str:
     """The README with every block replaced by the table it names."""
-    return BLOCK.sub(lambda block: f"{block[1]}{(tables / block['name']).with_suffix('.md').read_text(encoding='utf-8')}{block[3]}", text)
+    return BLOCK.sub(
+        lambda block: f"{block[1]}{(tables / block['name']).with_suffix('.md').read_text(encoding='utf-8')}{block[3]}",
+        text,
+    )
 
 
 if __name__ == "__main__":

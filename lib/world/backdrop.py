@@ -57,7 +57,9 @@ def meet_backdrop(stage: Stage, rays: Rays) -> Backdrop:
 
 def _meet_sky(stage: Stage, rays: Rays) -> Backdrop:
     scene = rays.scene
-    colour = sky_colour(stage.sky, scene, rays.direction, pick(stage.sun, scene), pick(stage.offset, scene), rays.spread)
+    colour = sky_colour(
+        stage.sky, scene, rays.direction, pick(stage.sun, scene), pick(stage.offset, scene), rays.spread
+    )
     nothing = torch.zeros_like(rays.spread)
     return Backdrop(nothing + FAR, torch.zeros_like(colour), colour, nothing)
 

@@ -58,7 +58,9 @@ def substituted_captions(
     """
     unknown = set(attributes) - set(SUBSTITUTABLE)
     if unknown or not 1 <= len(set(attributes)) == len(attributes) <= 3:
-        raise ValueError(f"attributes are {list(attributes)}: expected 1 to 3 different ones of {', '.join(SUBSTITUTABLE)}")
+        raise ValueError(
+            f"attributes are {list(attributes)}: expected 1 to 3 different ones of {', '.join(SUBSTITUTABLE)}"
+        )
     true = scene.things[index]
     present = {thing.shape for thing in scene.things}
     others = {name: [v for v in ATTRIBUTES[name] if v != getattr(true, name)] for name in attributes}

@@ -1,0 +1,13 @@
+"""`pytest --nbval` on rendered notebooks: every cell must have been run, and every output must come out the same, pictures
+too; only what goes to stderr (progress) may differ."""
+
+import pytest
+from nbval.plugin import IPyNbCell
+
+
+def pytest_runtest_setup(item):
+    if isinstance(item, IPyNbCell):
+        compared = {"image/png", "image/jpeg"}
+        item.parent.skip_compare = (*(key for key in item.parent.skip_compare if key not in compared), "stderr")
+        if item.cell.execution_count is None:
+            pytest.fail(f"{item.name} of {item.path} was never run: render the notebook again", pytrace=False)

@@ -1,0 +1,67 @@
+"""Figures of the textual probe."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from lib.figures.style import PAGE, VIEW_COLOURS, VIEW_MARKERS
+
+
+def cue_forest(tests: pd.DataFrame) -> Figure:
+    """Effect of the format cue (rank-biserial, 95 % interval) for every model, image set, view and generic cue."""
+    models, sets = tests.model.unique(), tests.image_set.unique()
+    generics, views = tests.generic.unique(), tests["view"].unique()
+    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 0.62 * len(models) + 0.9))
+    for axis, image_set in zip(axes[0], sets, strict=True):
+        axis.axvline(0, color="0.6", linewidth=0.8)
+        for view in views:
+            part = tests[(tests.image_set == image_set) & (tests["view"] == view)]
+            row = part.model.map(list(models).index) + 0.16 * (
+                part.generic.map(list(generics).index) - (len(generics) - 1) / 2
+            )
+            below, above = part.effect - part.ci_low, part.ci_high - part.effect
+            axis.errorbar(
+                part.effect,
+                row,
+                xerr=[below.clip(lower=0), above.clip(lower=0)],
+                fmt=VIEW_MARKERS[view],
+                color=VIEW_COLOURS[view],
+                markersize=3,
+                linewidth=0.8,
+                label=view,
+            )
+        axis.set(title=image_set, xlim=(-1.05, 1.05), xlabel="rank-biserial correlation of $s - s^u$")
+    axes[0, 0].set_yticks(range(len(models)), models)
+    axes[0, 0].invert_yaxis()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(views), frameon=False)
+    return figure
+
+
+def cue_gains(scores: pd.DataFrame, *, generic: str) -> Figure:
+    """Distribution over images of s - s^u against one generic cue, for every model, image set and view."""
+    keys = ["model", "image_set", "view", "image"]
+    own = scores[scores.condition == "cue"].set_index(keys).score
+    other = scores[(scores.condition == "generic") & (scores.value == generic)].set_index(keys).score
+    gains = (own - other).rename("gain").reset_index()
+    sets = gains.image_set.unique()
+    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.4))
+    for axis, image_set in zip(axes[0], sets, strict=True):
+        axis.axhline(0, color="0.6", linewidth=0.8)
+        sns.violinplot(
+            gains[gains.image_set == image_set],
+            x="model",
+            y="gain",
+            hue="view",
+            palette=VIEW_COLOURS,
+            split=True,
+            inner="quart",
+            cut=0,
+            linewidth=0.6,
+            ax=axis,
+            legend=axis is axes[0, 0],
+        )
+        axis.set(title=image_set, xlabel="", ylabel=f"$s - s^u$ against “{generic}”, points")
+    axes[0, 0].legend(frameon=False, title="")
+    return figure
