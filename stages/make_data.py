@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from lib.imageset import Picture, write_image_set
 from lib.world.captions import scene_caption
 from lib.world.render import Camera, render
 from lib.world.scene import sample_scenes
+from stages.parameters import read_params
 
 BATCH = 16
 
@@ -39,8 +39,7 @@ def probe_pictures(name: str, *, where: str, seed: int, count: int, height: int,
 
 
 def main(folder: Path) -> None:
-    with open("params.yaml", encoding="utf-8") as file:
-        params = YAML(typ="safe").load(file)["probe_sets"]
+    params = read_params()["probe_sets"]
     for name, where in params.pop("where").items():
         write_image_set(folder / name, probe_pictures(name, where=where, **params))
 

@@ -8,15 +8,14 @@ training panoramas and the held-out views, and labels.csv (what can be asked of 
 
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from safetensors.torch import save_file
 
 from lib.world.pool import label, photograph, write_texts
+from stages.parameters import read_params
 
 
 def main() -> None:
-    with open("params.yaml", encoding="utf-8") as file:
-        params = YAML(typ="safe").load(file)
+    params = read_params()
     pool, folder = params["pool"], Path("results", params["profile"], "pool")
     folder.mkdir(parents=True, exist_ok=True)
     for name, split, cues in (

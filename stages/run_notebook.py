@@ -22,6 +22,8 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from ruamel.yaml import YAML
 
+from stages.parameters import read_params
+
 KERNEL_ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures land in the notebook, whatever the user's default
     "PYTHONHASHSEED": "0",  # the order of sets
@@ -126,8 +128,7 @@ def _stable_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def render(source: Path, rendered: Path, overrides: dict) -> None:
     """Run the notebook ``source`` and write it to ``rendered``; raise RuntimeError with one sentence if it stops."""
-    with open("params.yaml", encoding="utf-8") as file:
-        params = YAML(typ="safe").load(file)
+    params = read_params()
     notebook = nbformat.read(source, as_version=4)
     number_cells(notebook)
     for cell in notebook.cells:
@@ -164,9 +165,7 @@ def main(source: str, rendered: str, *assignments: str) -> None:
     try:
         pairs = (assignment.split("=", 1) for assignment in assignments)
         render(Path(source), Path(rendered), {name: YAML(typ="safe").load(value) for name, value in pairs})
-    except FileNotFoundError as error:
-        sys.exit(f"{error.filename} does not exist: run this from the repository root")
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
         sys.exit(f"{source}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{source}: interrupted, {rendered} was not written")

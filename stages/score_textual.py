@@ -8,18 +8,16 @@ Writes results/PROFILE/scores/textual/MODEL__IMAGE_SET.parquet.
 import sys
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from lib.embedding import embed_images, perspective_view, truncated
 from lib.imageset import load_image_set
 from lib.models import load_clip
 from lib.prompts import prompt
 from lib.scoring import textual_scores
+from stages.parameters import read_params
 
 
 def main(model: str, image_set: str) -> None:
-    with open("params.yaml", encoding="utf-8") as file:
-        params = YAML(typ="safe").load(file)
+    params = read_params()
     probe = params["textual_probe"]
     if model not in params["models"]:
         raise ValueError(f"there is no model {model} in params.yaml: choose one of {', '.join(params['models'])}")

@@ -8,7 +8,7 @@ The text between `<!-- NAME -->` and `<!-- end -->` becomes figures/tables/NAME.
 import re
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from stages.parameters import read_params
 
 README, DEFAULT = Path("README.md"), "world"
 BLOCK = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -23,7 +23,7 @@ def fill(text: str, tables: Path) -> str:
 
 
 if __name__ == "__main__":
-    params = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    params = read_params()
     if params["profile"] == DEFAULT:
         text = fill(README.read_text(encoding="utf-8"), Path(params["figures"], "tables"))
         README.write_text(text, encoding="utf-8", newline="\n")
