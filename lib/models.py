@@ -40,9 +40,7 @@ def load_clip(name: str, *, architecture: str, pretrained: str, device: str | No
             f" ({', '.join(tags) or 'none are published'}): train it, or correct `pretrained`"
         )
     try:
-        network, _, preprocess = open_clip.create_model_and_transforms(
-            builtin, pretrained=pretrained, device=device or default_device()
-        )
+        network, _, preprocess = open_clip.create_model_and_transforms(builtin, pretrained=pretrained, device=device)
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(

@@ -16,6 +16,7 @@ def training_shares(counts: pd.DataFrame) -> Figure:
         left = left + counts[kind]
     axis.invert_yaxis()
     axis.set_xlabel("training pictures")
+    axis.locator_params(axis="x", nbins=5)
     axis.legend(ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
