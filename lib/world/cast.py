@@ -60,17 +60,18 @@ def _enter(stage: Stage, scene: Tensor, origin: Tensor, direction: Tensor, throu
     most = int(pick(stage.bodies, scene).max()) if len(scene) else 1
     for start in range(0, most * scenes, scenes):
         which = scene + start
-        away, bound = pick(s.centre, which) - origin, pick(s.bound, which)
+        sphere = pick(s.sphere, which)
+        away, radius = sphere[:3].sub_(origin), sphere[3]
         along = dot(away, direction)
         # The ray passes through the bounding sphere, and not only behind its origin.
-        passes = (dot(away, away) - along * along < bound * bound) & (along > -bound) & (bound > 0)
+        passes = (dot(away, away) - along * along < radius * radius) & (along > -radius) & (radius > 0)
         if through_glass is not None:
             passes &= ~(through_glass & (pick(s.material, which) == _GLASS))
         rays.append(indices(passes))
         whichs.append(pick(which, rays[-1]))
     ray, which = torch.cat(rays), torch.cat(whichs)
 
-    (cos, sin), scale, centre = pick_each(which, s.turn, s.scale, s.centre)
+    (cos, sin), scale, centre = pick_each(which, s.turn, s.scale, s.sphere[:3])
     origin, direction = pick_each(ray, origin, direction)
 
     def local(vector: Tensor) -> Tensor:
@@ -185,8 +186,9 @@ def _clearance(stage: Stage, scene: Tensor, point: Tensor, normal: Tensor, towar
 def _contact(stage: Stage, scene: Tensor, point: Tensor) -> Tensor:
     """Soft darkening [N] of the ground around the feet of solids."""
     s, scenes = stage.solids, len(stage.indoors)
-    standing = (s.centre[2] - s.scale[2] < 0.05) & (s.bound > 0)
-    feet = torch.stack([s.centre[0], s.centre[1], torch.where(standing, s.scale[:2].amax(0), 1e-3)])
+    x, y, z, radius = s.sphere
+    standing = (z - s.scale[2] < 0.05) & (radius > 0)
+    feet = torch.stack([x, y, torch.where(standing, s.scale[:2].amax(0), 1e-3)])
     part = indices(point[2] < 0.05)
     place, here = pick_each(part, scene, point[:2])
     near = torch.ones_like(here[0])

@@ -29,10 +29,9 @@ _ROOM_LIGHT: dict[str, tuple[RGB, RGB, RGB, RGB]] = {
 class Solids(NamedTuple):
     """K bodies in each of S scenes: the things first, in order, then furniture, then none; body k of scene s at k S + s."""
 
-    centre: Tensor  # [3, K S] metres
+    sphere: Tensor  # [4, K S] centre and radius of the bounding sphere, metres; the radius is below 0 where there is no body
     scale: Tensor  # [3, K S] half extents, metres
     turn: Tensor  # [2, K S] cosine and sine of the heading
-    bound: Tensor  # [K S] radius of the bounding sphere, below 0 where there is no body
     body: Tensor  # [K S] index into solids.NAMES
     colour: Tensor  # [3, K S]
     second: Tensor  # [3, K S] the pattern's other colour
@@ -170,12 +169,12 @@ def _stack_bodies(scenes: list[list[Body]], tensor) -> Solids:
     none = Body((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 0.0, "cube", (0.0, 0.0, 0.0))
     bodies = [scene[k] if k < len(scene) else none for k in range(most) for scene in scenes]
     scale = tensor([b.scale for b in bodies]).T
+    radius = torch.where(tensor([b is none for b in bodies]), -1.0, scale.norm(dim=0) * 1.01)
     angle = [math.radians(b.heading) for b in bodies]
     return Solids(
-        centre=tensor([b.centre for b in bodies]).T.contiguous(),
+        sphere=torch.cat([tensor([b.centre for b in bodies]).T, radius[None]]),
         scale=scale.contiguous(),
         turn=tensor([(math.cos(a), math.sin(a)) for a in angle]).T.contiguous(),
-        bound=torch.where(tensor([b is none for b in bodies]), -1.0, scale.norm(dim=0) * 1.01),
         body=tensor([solids.NAMES.index(b.shape) for b in bodies]),
         colour=tensor([b.colour for b in bodies]).T.contiguous(),
         second=tensor([_other(b.colour) for b in bodies]).T.contiguous(),
