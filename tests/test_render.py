@@ -11,6 +11,7 @@ from lib.world import solids
 from lib.world.render import Camera, render
 from lib.world.scene import Thing, sample_scene
 from lib.world.settings import INDOOR, OUTDOOR, SETTINGS
+from lib.world.views import shown_things
 from lib.world.vocabulary import SHAPES, SIZES
 
 
@@ -85,6 +86,16 @@ def test_a_thing_appears_where_it_stands():
         assert abs(float(angles.mean())) < 1.5
         half = math.degrees(math.asin(0.9 * SIZES["large"] / math.dist((0, 0, 1.5), (0, 3.0, 0.9 * SIZES["large"]))))
         assert float(angles.max() - angles.min()) == pytest.approx(2 * half, abs=6)
+
+
+def test_a_view_shows_what_stands_before_the_camera_and_not_what_hides_or_is_behind():
+    scene = scene_in("meadow")
+    near = Thing("cube", "red", "matte", "plain", "large", 20.0, 2.5, 0.0)
+    hidden = Thing("egg", "blue", "matte", "plain", "small", 20.0, 4.2, 0.0)
+    behind = Thing("cone", "pink", "matte", "plain", "large", 200.0, 2.5, 0.0)
+    scene = type(scene)("meadow", "sunny", (near, hidden, behind), scene.detail)
+    cameras = [Camera(yaw=20, fov=75), Camera(yaw=200, fov=75), Camera(yaw=110, fov=60)]
+    assert shown_things([scene] * 3, render([scene] * 3, cameras, 64).solid) == [[0], [2], []]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
