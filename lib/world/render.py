@@ -41,6 +41,7 @@ class Pictures(NamedTuple):
     solid: Tensor
 
 
+@torch.no_grad()
 def render(
     scenes: Sequence[Scene], cameras: Sequence[Camera], height: int, *, device=None, dtype=torch.float32
 ) -> Pictures:
