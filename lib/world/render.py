@@ -19,7 +19,7 @@ from lib.world.stage import Stage, set_stage
 
 SUBSAMPLES = ((-0.35, -0.15), (0.15, -0.35), (0.2, 0.3))  # pixels from the centre: right, down
 EDGE = 0.06  # colour difference between neighbours that calls for more samples
-CHUNK = 1 << 18  # rays traced at once on a CPU: fewer waste time on small calls, more fall out of its caches
+CHUNK = 1 << 19  # rays traced at once on a CPU: fewer waste time on small calls, more fall out of its caches
 CHUNK_GPU = 1 << 21
 
 
