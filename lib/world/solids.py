@@ -117,8 +117,8 @@ def surface_coordinates(point: Tensor, crossing: Crossing) -> tuple[Tensor, Tens
     On curved parts the angle about the axis and the height; on flat parts the plane seen along its main axis.
     """
     x, y, z = point
-    axis = crossing.normal.abs().argmax(0)
-    u = torch.where(axis == 0, y, x)
-    v = torch.where(axis == 2, y, z)
+    a, b, c = crossing.normal.abs()
+    u = torch.where((a >= b) & (a >= c), y, x)
+    v = torch.where((c > a) & (c > b), y, z)
     around = torch.atan2(y, x) * (4 / math.pi)
     return torch.where(crossing.curved, around, 2.0 * u), torch.where(crossing.curved, 2.0 * z, 2.0 * v)
