@@ -1,6 +1,8 @@
 """Embeddings of pictures and texts: each picture decoded once, each distinct text embedded once, in batches."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -24,14 +26,17 @@ def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View
 
 
 @torch.no_grad()
-def embed_images(clip: Clip, batches: Iterable[Tensor], views: Mapping[str, View], *, total: int) -> dict[str, Tensor]:
+def embed_images(
+    clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
+) -> dict[Hashable, Tensor]:
     """Unit embeddings [N, D] of uint8 pictures in batches [B, 3, H, W], for each view of them: decoded once."""
-    seen: dict[str, list[Tensor]] = {name: [] for name in views}
-    with tqdm(total=total, desc=f"{clip.name}: images") as progress:
+    seen: dict[Hashable, list[Tensor]] = {name: [] for name in views}
+    with tqdm(total=total, desc=f"{clip.name}: images") as progress, ThreadPoolExecutor(os.cpu_count()) as threads:
         for pictures in batches:
             for name, view in views.items():
-                inputs = torch.stack([clip.preprocess(to_pil_image(picture)) for picture in view(pictures)])
-                seen[name].append(clip.network.encode_image(inputs.to(clip.device), normalize=True).float().cpu())
+                prepared = threads.map(lambda picture: clip.preprocess(to_pil_image(picture)), view(pictures))
+                inputs = torch.stack(list(prepared)).to(clip.device)
+                seen[name].append(clip.network.encode_image(inputs, normalize=True).float().cpu())
             progress.update(len(pictures))
     return {name: torch.cat(parts) for name, parts in seen.items()}
 

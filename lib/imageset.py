@@ -17,6 +17,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from lib.prompts import prompt
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 JPEG = {"quality": 95, "subsampling": "4:4:4"}
 
@@ -29,8 +31,15 @@ class ImageSet:
     folder: Path
     table: pd.DataFrame
 
+    @property
+    def texts(self) -> list[str]:
+        """The text of every panorama: its caption under its own format cue, or the caption alone where it has none."""
+        if "cue" not in self.table:
+            return self.table.caption.tolist()
+        return [prompt(cue, caption) for cue, caption in zip(self.table.cue, self.table.caption, strict=True)]
+
     def batches(self, size: int) -> Iterator[Tensor]:
-        """All panoramas in the order of the table, as uint8 [B, 3, H, 2H] with B <= ``size``.
+        """All panoramas in the order of the table, as uint8 [B, 3, H, 2H] with B <= ``size``, channels last in memory.
 
         Each file is decoded once, by threads that work one batch ahead, so memory does not grow with the set. Raises
         ValueError for a file that cannot be read, is not 2:1, or differs in size from its neighbours.
@@ -103,7 +112,7 @@ def read_panorama(path: Path) -> Tensor:
         raise ValueError(
             f"{path} is {picture.width} x {picture.height}: expected an equirectangular panorama, twice as wide as high"
         )
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def _stack(paths: list[Path], decoded: Iterable[Tensor]) -> Tensor:
@@ -114,7 +123,8 @@ def _stack(paths: list[Path], decoded: Iterable[Tensor]) -> Tensor:
                 f"{path} is {picture.shape[2]} x {picture.shape[1]} but {paths[0].name} is"
                 f" {pictures[0].shape[2]} x {pictures[0].shape[1]}: resize the set to one size"
             )
-    return torch.stack(pictures)
+    # The layout in which PIL keeps pictures: handing one on copies no colours around.
+    return torch.stack([picture.permute(1, 2, 0) for picture in pictures]).permute(0, 3, 1, 2)
 
 
 def write_image_set(folder: str | Path, pictures: Iterable[Picture]) -> None:

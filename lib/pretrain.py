@@ -113,7 +113,7 @@ def train_clip(
         for group in optimiser.param_groups:
             group["lr"] = peak * learning_rate(step, steps=steps, warmup=warmup)
         texts = tokens[rows, torch.randint(tokens.shape[1], (batch,), generator=wording)].to(device)
-        with _autocast(device, precision), _plain_attention(device):
+        with _autocast(device, precision), plain_attention(device):
             seen = network.encode_image(normalise(network, images[rows].to(device)), normalize=True)
             read = network.encode_text(texts, normalize=True)
             loss = loss_of(seen.float(), read.float(), network.logit_scale.exp())
@@ -134,6 +134,6 @@ def _autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
 
 
-def _plain_attention(device: torch.device):
+def plain_attention(device: torch.device):
     """On a CPU the fused attention's backward pass takes longer than all the rest of a step over so few tokens."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -33,9 +33,16 @@ def textual_scores(
     for condition, cues in conditions:
         texts = embed_texts(clip, [prompt(cue, caption) for cue, caption in zip(cues, table.caption, strict=True)])
         for view, images in embeddings.items():
-            scores = clip_score(images, texts).double()
-            if not scores.isfinite().all():
-                raise ValueError(f"model {clip.name}, {image_set}: some scores are not numbers: check the weights")
-            columns = {"model": clip.name, "image_set": image_set, "image": table.image, "condition": condition}
-            parts.append(pd.DataFrame(columns | {"value": cues, "view": view, "score": scores}))
+            parts.append(score_table(clip.name, image_set, table.image, condition, cues, view, images, texts))
     return pd.concat(parts, ignore_index=True)
+
+
+def score_table(
+    model: str, image_set: str, image: pd.Series, condition: str, value, view: str, images: Tensor, texts: Tensor
+) -> pd.DataFrame:
+    """The scores of paired embeddings [N, D] under one condition, one row for each; ValueError for scores that are NaN."""
+    scores = clip_score(images, texts).double()
+    if not scores.isfinite().all():
+        raise ValueError(f"model {model}, {image_set}: some scores are not numbers: check the weights")
+    columns = {"model": model, "image_set": image_set, "image": image, "condition": condition, "value": value}
+    return pd.DataFrame(columns | {"view": view, "score": scores})

@@ -8,29 +8,17 @@ Writes results/PROFILE/scores/textual/MODEL__IMAGE_SET.parquet.
 import sys
 from pathlib import Path
 
-from lib.embedding import embed_images, perspective_view, truncated
-from lib.imageset import load_image_set
-from lib.models import load_clip
-from lib.prompts import prompt
+from lib.embedding import embed_images, perspective_view
 from lib.scoring import textual_scores
+from stages.inputs import read_image_set, read_model, tell
 from stages.parameters import read_params
 
 
 def main(model: str, image_set: str) -> None:
     params = read_params()
     probe = params["textual_probe"]
-    if model not in params["models"]:
-        raise ValueError(f"there is no model {model} in params.yaml: choose one of {', '.join(params['models'])}")
-    clip = load_clip(model, **params["models"][model])
-    pictures = load_image_set(Path("data", image_set))
-    if "cue" not in pictures.table:
-        raise ValueError(f"{pictures.folder / 'captions.csv'} has no column cue: name each picture's format there")
-    texts = [prompt(cue, caption) for cue, caption in zip(pictures.table.cue, pictures.table.caption, strict=True)]
-    if cut := truncated(clip, texts):
-        print(
-            f"{model} reads only the beginning of {len(cut)} texts of {image_set}, such as: {cut[0]}", file=sys.stderr
-        )
-
+    clip = read_model(params, model)
+    pictures = read_image_set(params, image_set, clip)
     views = {"panorama": lambda panoramas: panoramas, "perspective": perspective_view(**probe["control"])}
     embeddings = embed_images(clip, pictures.batches(probe["batch"]), views, total=len(pictures.table))
     scores = textual_scores(clip, pictures.table, embeddings, probe["generic"], image_set=image_set)
@@ -40,7 +28,4 @@ def main(model: str, image_set: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(str(error))
+    tell(main, *sys.argv[1:])

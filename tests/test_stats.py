@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
-from lib.stats import control_contrast, keyword_test, summarise_cues, textual_tests
+from lib.stats.textual import control_contrast, keyword_test, summarise_cues, textual_tests
 
 GENERIC = ("photo", "image")
 

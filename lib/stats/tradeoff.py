@@ -1,0 +1,148 @@
+"""What a fine-tuned model gains in stability and loses of its original ability, against the frozen model (arXiv 2604.24642)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.shifts import VIEW
+from lib.stats.ranks import bootstrap, median
+from lib.stats.visual import KEYS, shift_pivot, stability_bound, visual_tests
+from lib.tradeoff import PERSPECTIVE
+
+
+def frozen_bounds(frozen: pd.DataFrame) -> pd.Series:
+    """β of every frozen model, image set and view: the bound for the frozen and for the fine-tuned model alike."""
+    rows = {}
+    for keys, part in _shift_scores(frozen).groupby(KEYS, sort=False):
+        table = shift_pivot(part)
+        rows[keys] = stability_bound(table["shift", 0.0], table["mirror", 0.0])
+    return pd.Series(rows).rename_axis(KEYS)
+
+
+def tuned_tests(
+    frozen: pd.DataFrame, tuned: pd.DataFrame, runs: dict, *, shifts: Sequence[float], alpha: float, seed: int, draws: int
+) -> pd.DataFrame:
+    """``visual_tests`` of frozen and fine-tuned models, all with the frozen model's β; ``drawn``: seen in training?
+
+    ``runs`` gives for each tuned model its frozen ``model`` and the range of ``shifts`` drawn in training.
+    """
+    bounds = frozen_bounds(frozen)
+    own = {run: spec["model"] for run, spec in runs.items()}
+    scores = pd.concat([_shift_scores(frozen), _shift_scores(tuned)], ignore_index=True)
+    keys = scores[KEYS].drop_duplicates().itertuples(index=False)
+    all_bounds = pd.Series({(m, s, v): bounds[own.get(m, m), s, v] for m, s, v in keys})
+    tests = visual_tests(scores, shifts=list(shifts), alpha=alpha, seed=seed, draws=draws, bounds=all_bounds)
+    ranges = {run: spec["shifts"] for run, spec in runs.items()}
+    drawn = [
+        model in ranges and ranges[model][0] <= shift < ranges[model][1]
+        for model, shift in zip(tests.model, tests["shift"], strict=True)
+    ]
+    tests.insert(4, "drawn", drawn)
+    return tests
+
+
+def tradeoff(
+    frozen: pd.DataFrame,
+    tuned: pd.DataFrame,
+    tests: pd.DataFrame,
+    runs: dict,
+    *,
+    training_set: str,
+    shifts: Sequence[float],
+    seed: int,
+    draws: int,
+) -> pd.DataFrame:
+    """One row for each fine-tuned model and image set, all changes against its frozen model on the same images.
+
+    ``stable``  share of the shifts judged stable by the frozen β, ``stable_frozen`` that of the frozen model,
+    ``stable_own_bound`` by the β of the tuned model's own mirrored scores
+    ``instability``  median of |s - s^δ| over images and shifts; ``ratio`` the same in units of the frozen model's
+    ``score_change``  median of s_θ - s on unshifted panoramas
+    ``recall_change``, ``recall_change_perspective``  of R@1, mean of both directions, on panoramas and on ordinary views
+    ``likeness``, ``likeness_frozen``  mean cosine between different images: 1 where they have collapsed to one
+    Intervals (``_low``, ``_high``) are 95 % percentile bootstraps over images.
+    """
+    rows = []
+    for (run, image_set), part in tuned.groupby(["model", "image_set"], sort=False):
+        spec = runs[run]
+        base = frozen[(frozen.model == spec["model"]) & (frozen.image_set == image_set)]
+        after = shift_pivot(_shift_scores(part))
+        before = shift_pivot(_shift_scores(base)).reindex(after.index)
+        own_bound = stability_bound(after["shift", 0.0], after["mirror", 0.0])
+        tested = tests[(tests.model == run) & (tests.image_set == image_set)]
+        tested_frozen = tests[(tests.model == spec["model"]) & (tests.image_set == image_set)]
+        stacked = np.stack([_changes(after, shifts), _changes(before, shifts)])  # [tuned or frozen, shift, image]
+        score_change = (after["shift", 0.0] - before["shift", 0.0]).to_numpy()
+        measures = {
+            "instability": (stacked[0], _pooled_median),
+            "ratio": (stacked.reshape(-1, stacked.shape[-1]), _median_ratio),
+            "score_change": (score_change, median),
+            "recall_change": (_hits(part, VIEW) - _hits(base, VIEW), _mean),
+            "recall_change_perspective": (_hits(part, PERSPECTIVE) - _hits(base, PERSPECTIVE), _mean),
+        }
+        row = {
+            "model": run,
+            "base": spec["model"],
+            "strategy": spec["targets"],
+            "lambda": spec["weight"],
+            "shifts_drawn": f"{spec['shifts'][0]:g}-{spec['shifts'][1]:g}",
+            "image_set": image_set,
+            "trained_on": image_set == training_set,
+            "n": len(after),
+            "stable": tested.stable.mean(),
+            "stable_frozen": tested_frozen.stable.mean(),
+            "stable_own_bound": float((tested.median_high < own_bound).mean()),
+        }
+        for name, (values, statistic) in measures.items():
+            low, high = bootstrap(values, statistic, seed=seed, draws=draws)
+            row |= {name: float(statistic(values[..., None, :])[0]), f"{name}_low": low, f"{name}_high": high}
+        row |= {"likeness": _likeness(part), "likeness_frozen": _likeness(base)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def pareto(frame: pd.DataFrame, *, lower: str, higher: str) -> pd.Series:
+    """Rows that no other row dominates: none is at least as low and as high, and better in one.
+
+    >>> frame = pd.DataFrame({"instability": [1.0, 2.0, 2.0], "score": [0.0, 1.0, 0.5]})
+    >>> pareto(frame, lower="instability", higher="score").tolist()
+    [True, True, False]
+    """
+    x, y = frame[lower].to_numpy()[:, None], frame[higher].to_numpy()[:, None]
+    dominates = (x.T <= x) & (y.T >= y) & ((x.T < x) | (y.T > y))
+    return pd.Series(~dominates.any(1), index=frame.index)
+
+
+def _shift_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores[scores.condition.isin(["shift", "mirror"])]
+
+
+def _changes(table: pd.DataFrame, shifts: Sequence[float]) -> np.ndarray:
+    """|s - s^δ| [shift, image]."""
+    return np.stack([(table["shift", 0.0] - table["shift", shift]).abs().to_numpy() for shift in shifts])
+
+
+def _hits(scores: pd.DataFrame, view: str) -> np.ndarray:
+    """For each image the share of the two directions in which its own text, or it itself, comes first."""
+    found = scores[scores.condition.isin(["image_to_text", "text_to_image"]) & (scores["view"] == view)]
+    return (found.assign(hit=found.score <= 1).groupby("image").hit.mean()).to_numpy()
+
+
+def _likeness(scores: pd.DataFrame) -> float:
+    return float(scores[scores.condition == "likeness"].score.mean())
+
+
+def _mean(x: np.ndarray) -> np.ndarray:
+    return x.mean(-1)
+
+
+def _pooled_median(changes: np.ndarray) -> np.ndarray:
+    """Median over shifts and images of [shift, draw, image]."""
+    return np.median(np.moveaxis(changes, 0, -1).reshape(changes.shape[1], -1), axis=-1)
+
+
+def _median_ratio(changes: np.ndarray) -> np.ndarray:
+    """Pooled medians of the first half of the rows over those of the second: tuned over frozen."""
+    tuned, frozen = np.split(changes, 2)
+    return _pooled_median(tuned) / _pooled_median(frozen)

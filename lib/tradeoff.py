@@ -1,0 +1,54 @@
+"""What fine-tuning gains and costs, measured on one image set: shifts, retrieval, and how alike all images become."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lib.benchmark import ranks
+from lib.embedding import View, embed_images, embed_texts
+from lib.imageset import ImageSet
+from lib.models import Clip
+from lib.prompts import prompt
+from lib.shifts import VIEW, shift_scores, shift_views
+
+PERSPECTIVE = "perspective"
+
+
+def tradeoff_scores(
+    clip: Clip, pictures: ImageSet, *, shifts: Sequence[float], control: View, generic: str, batch: int
+) -> pd.DataFrame:
+    """Everything the trade-off needs of one model and one image set, as a table of scores: one row for each image.
+
+    ``shift``, ``mirror``  as by ``shift_scores``
+    ``image_to_text``, ``text_to_image``  rank of the image's own text among all, and of the image among all, for panoramas
+    with their format cues and for their perspective views ``control`` with the cue ``generic``
+    ``likeness``  mean cosine of the image's embedding with those of all other images: 1 where all have become one
+    """
+    views = {**shift_views(shifts), PERSPECTIVE: control}
+    seen = embed_images(clip, pictures.batches(batch), views, total=len(pictures.table))
+    flat, wide = seen.pop(PERSPECTIVE), seen["shift", 0.0]
+    read = embed_texts(clip, pictures.texts)
+    flat_read = embed_texts(clip, [prompt(generic, caption) for caption in pictures.table.caption])
+
+    parts = [shift_scores(clip, pictures.table, seen, read, image_set=pictures.name)]
+    for view, images, texts in ((VIEW, wide, read), (PERSPECTIVE, flat, flat_read)):
+        for condition, rank in (("image_to_text", ranks(images, texts)), ("text_to_image", ranks(texts, images))):
+            parts.append(_rows(clip, pictures, condition, view, rank))
+    parts.append(_rows(clip, pictures, "likeness", VIEW, likeness(wide)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def likeness(images: Tensor) -> Tensor:
+    """Mean cosine [N] of each unit embedding [N, D] with the others.
+
+    >>> likeness(torch.eye(3)), likeness(torch.ones(3, 1))
+    (tensor([0., 0., 0.]), tensor([1., 1., 1.]))
+    """
+    return (images @ images.sum(0) - images.square().sum(1)) / (len(images) - 1)
+
+
+def _rows(clip: Clip, pictures: ImageSet, condition: str, view: str, values: Tensor) -> pd.DataFrame:
+    columns = {"model": clip.name, "image_set": pictures.name, "image": pictures.table.image, "condition": condition}
+    return pd.DataFrame(columns | {"value": 0.0, "view": view, "score": values.double()})
