@@ -4,6 +4,8 @@ too; only what goes to stderr (progress) may differ."""
 import pytest
 from nbval.plugin import IPyNbCell
 
+import lib  # noqa: F401  lets tests import open_clip by themselves
+
 
 def pytest_runtest_setup(item):
     if isinstance(item, IPyNbCell):

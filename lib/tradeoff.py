@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from lib.benchmark import ranks
@@ -43,6 +42,7 @@ def tradeoff_scores(
 def likeness(images: Tensor) -> Tensor:
     """Mean cosine [N] of each unit embedding [N, D] with the others.
 
+    >>> import torch
     >>> likeness(torch.eye(3)), likeness(torch.ones(3, 1))
     (tensor([0., 0., 0.]), tensor([1., 1., 1.]))
     """

@@ -65,3 +65,29 @@ def cue_gains(scores: pd.DataFrame, *, generic: str) -> Figure:
         axis.set(title=image_set, xlabel="", ylabel=f"$s - s^u$ against “{generic}”, points")
     axes[0, 0].legend(frameon=False, title="")
     return figure
+
+
+def cue_scores(scores: pd.DataFrame, *, generic: str) -> Figure:
+    """Distribution over panoramas of s, with the format cue, beside that of s^u, with one generic cue: the pairs tested."""
+    shown = scores[(scores["view"] == "panorama") & ((scores.condition == "cue") | (scores.value == generic))]
+    shown = shown.assign(text=shown.condition.map({"cue": "format cue", "generic": f"“{generic}”"}))
+    sets = shown.image_set.unique()
+    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.4))
+    palette = dict(zip(shown.text.unique(), (VIEW_COLOURS["panorama"], "0.75"), strict=True))
+    for axis, image_set in zip(axes[0], sets, strict=True):
+        sns.violinplot(
+            shown[shown.image_set == image_set],
+            x="model",
+            y="score",
+            hue="text",
+            palette=palette,
+            split=True,
+            inner="quart",
+            cut=0,
+            linewidth=0.6,
+            ax=axis,
+            legend=axis is axes[0, 0],
+        )
+        axis.set(title=image_set, xlabel="", ylabel="CLIP score $s$")
+    axes[0, 0].legend(frameon=False, title="")
+    return figure

@@ -28,7 +28,10 @@ class SeparateAttention(nn.Module):
         biases = (*fused.in_proj_bias.chunk(3), fused.out_proj.bias)
         projections = (module.query, module.key, module.value, module.out)
         for projection, weight, bias in zip(projections, weights, biases, strict=True):
-            projection.weight, projection.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
+            projection.weight, projection.bias = (
+                nn.Parameter(weight.detach().clone()),
+                nn.Parameter(bias.detach().clone()),
+            )
         return module
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool = False, attn_mask=None):

@@ -22,14 +22,16 @@ class ShiftedPanoramas(Dataset):
 
     def __init__(self, batches: Iterable[Tensor], total: int, preprocess: Callable[[Image], Tensor]):
         self.preprocess, start = preprocess, 0
-        for pictures in tqdm(batches, desc="decode", total=math.ceil(total / 64)):
-            inputs = torch.stack([preprocess(to_pil_image(picture)) for picture in pictures])
-            if start == 0:
-                self.panoramas = on_disk((total, *pictures.shape[1:]), torch.uint8)
-                self.inputs = on_disk((total, *inputs.shape[1:]), inputs.dtype)
-            self.panoramas[start : start + len(pictures)] = pictures
-            self.inputs[start : start + len(pictures)] = inputs
-            start += len(pictures)
+        with tqdm(total=total, desc="decode") as progress:
+            for pictures in batches:
+                inputs = torch.stack([preprocess(to_pil_image(picture)) for picture in pictures])
+                if start == 0:
+                    self.panoramas = on_disk((total, *pictures.shape[1:]), torch.uint8)
+                    self.inputs = on_disk((total, *inputs.shape[1:]), inputs.dtype)
+                self.panoramas[start : start + len(pictures)] = pictures
+                self.inputs[start : start + len(pictures)] = inputs
+                start += len(pictures)
+                progress.update(len(pictures))
 
     def __len__(self) -> int:
         return len(self.panoramas)

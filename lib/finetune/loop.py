@@ -12,7 +12,7 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lib.finetune.data import ShiftedPanoramas, epoch_seed
@@ -22,19 +22,6 @@ from lib.pretrain import plain_attention
 from lib.scoring import clip_score
 
 Log = Callable[[dict[str, float]], None]
-
-
-class _Items(Sampler):
-    """The given items, in their order."""
-
-    def __init__(self, items: list):
-        self.items = items
-
-    def __iter__(self):
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
 
 
 @torch.no_grad()
@@ -87,7 +74,7 @@ def fine_tune(
         for epoch in tqdm(range(done, epochs), initial=done, total=epochs, desc="fine-tune"):
             torch.manual_seed(epoch_seed(seed, epoch))  # of the dropout
             items = panoramas.draw(shifts, seed=seed, epoch=epoch)
-            loader = accelerator.prepare(DataLoader(panoramas, sampler=_Items(items), batch_size=batch))
+            loader = accelerator.prepare(DataLoader(panoramas, sampler=items, batch_size=batch))
             tower.train()
             for rows, inputs, shifted in loader:
                 seen = F.normalize(tower(torch.cat([shifted, inputs])), dim=-1)
@@ -100,7 +87,9 @@ def fine_tune(
                 norm = accelerator.clip_grad_norm_(learning, clip_norm)
                 optimiser.step()
                 optimiser.zero_grad()
-                loss, consistency, anchor = accelerator.reduce(torch.stack([loss, consistency, anchor]), "mean").tolist()
+                loss, consistency, anchor = accelerator.reduce(
+                    torch.stack([loss, consistency, anchor]), "mean"
+                ).tolist()
                 row = {"loss": loss, "consistency": consistency, "anchor": anchor, "gradient_norm": norm.item()}
                 history.append(row)
                 log(row)

@@ -100,9 +100,7 @@ def _applied(tower: nn.Module, layer: LoraLayer, pictures: Tensor, before: Tenso
 def adapters(tower: nn.Module) -> dict[str, LoraLayer]:
     """The adapted modules of an image tower, by name."""
     prefix = "base_model.model."
-    return {
-        name.removeprefix(prefix): layer for name, layer in tower.named_modules() if isinstance(layer, LoraLayer)
-    }
+    return {name.removeprefix(prefix): layer for name, layer in tower.named_modules() if isinstance(layer, LoraLayer)}
 
 
 def save_adapter(clip: Clip, folder: Path) -> None:

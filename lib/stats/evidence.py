@@ -103,4 +103,6 @@ def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     groups = table.groupby(["experiment", "model", "image_set"], sort=False)
     rules = ["paper", "holm", "sign", "interval", "equivalent"]
     counts = groups[rules].agg(lambda rejected: f"{rejected.sum()} of {len(rejected)}")
-    return counts.assign(n=groups.n.first(), n_least=groups.n_least.first(), n_needed=groups.n_needed.median()).reset_index()
+    return counts.assign(
+        n=groups.n.first(), n_least=groups.n_least.first(), n_needed=groups.n_needed.median()
+    ).reset_index()

@@ -28,10 +28,7 @@ def textual_tests(scores: pd.DataFrame, *, alpha: float, seed: int, draws: int) 
     ``p_holm`` is corrected over all tests of the same view; ``reject`` means p_holm < alpha.
     """
     tests = pd.DataFrame(
-        [
-            keys | keyword_test(pair.s, pair.s_u, alpha=alpha, seed=seed, draws=draws)
-            for keys, pair in cue_pairs(scores)
-        ]
+        [keys | keyword_test(pair.s, pair.s_u, alpha=alpha, seed=seed, draws=draws) for keys, pair in cue_pairs(scores)]
     )
     require_size(tests.n.min(), alpha, int(tests["view"].value_counts().max()))
     tests["p_holm"] = tests.groupby("view", sort=False).p.transform(holm)

@@ -21,7 +21,14 @@ def frozen_bounds(frozen: pd.DataFrame) -> pd.Series:
 
 
 def tuned_tests(
-    frozen: pd.DataFrame, tuned: pd.DataFrame, runs: dict, *, shifts: Sequence[float], alpha: float, seed: int, draws: int
+    frozen: pd.DataFrame,
+    tuned: pd.DataFrame,
+    runs: dict,
+    *,
+    shifts: Sequence[float],
+    alpha: float,
+    seed: int,
+    draws: int,
 ) -> pd.DataFrame:
     """``visual_tests`` of frozen and fine-tuned models, all with the frozen model's β; ``drawn``: seen in training?
 
@@ -55,13 +62,13 @@ def tradeoff(
 ) -> pd.DataFrame:
     """One row for each fine-tuned model and image set, all changes against its frozen model on the same images.
 
-    ``stable``  share of the shifts judged stable by the frozen β, ``stable_frozen`` that of the frozen model,
-    ``stable_own_bound`` by the β of the tuned model's own mirrored scores
+    ``stable``  share of the shifts judged stable by the frozen β; ``stable_frozen`` that of the frozen model
+    ``beta``, ``beta_own``  β of the frozen model, used for both, and that of the tuned model's own mirrored scores
     ``instability``  median of |s - s^δ| over images and shifts; ``ratio`` the same in units of the frozen model's
     ``score_change``  median of s_θ - s on unshifted panoramas
     ``recall_change``, ``recall_change_perspective``  of R@1, mean of both directions, on panoramas and on ordinary views
     ``likeness``, ``likeness_frozen``  mean cosine between different images: 1 where they have collapsed to one
-    Intervals (``_low``, ``_high``) are 95 % percentile bootstraps over images.
+    ``weight`` is λ. Intervals (``_low``, ``_high``) are 95 % percentile bootstraps over images.
     """
     rows = []
     for (run, image_set), part in tuned.groupby(["model", "image_set"], sort=False):
@@ -69,7 +76,6 @@ def tradeoff(
         base = frozen[(frozen.model == spec["model"]) & (frozen.image_set == image_set)]
         after = shift_pivot(_shift_scores(part))
         before = shift_pivot(_shift_scores(base)).reindex(after.index)
-        own_bound = stability_bound(after["shift", 0.0], after["mirror", 0.0])
         tested = tests[(tests.model == run) & (tests.image_set == image_set)]
         tested_frozen = tests[(tests.model == spec["model"]) & (tests.image_set == image_set)]
         stacked = np.stack([_changes(after, shifts), _changes(before, shifts)])  # [tuned or frozen, shift, image]
@@ -85,14 +91,15 @@ def tradeoff(
             "model": run,
             "base": spec["model"],
             "strategy": spec["targets"],
-            "lambda": spec["weight"],
+            "weight": spec["weight"],
             "shifts_drawn": f"{spec['shifts'][0]:g}-{spec['shifts'][1]:g}",
             "image_set": image_set,
             "trained_on": image_set == training_set,
             "n": len(after),
             "stable": tested.stable.mean(),
             "stable_frozen": tested_frozen.stable.mean(),
-            "stable_own_bound": float((tested.median_high < own_bound).mean()),
+            "beta": tested.beta.iloc[0],
+            "beta_own": stability_bound(after["shift", 0.0], after["mirror", 0.0]),
         }
         for name, (values, statistic) in measures.items():
             low, high = bootstrap(values, statistic, seed=seed, draws=draws)
@@ -110,8 +117,8 @@ def pareto(frame: pd.DataFrame, *, lower: str, higher: str) -> pd.Series:
     [True, True, False]
     """
     x, y = frame[lower].to_numpy()[:, None], frame[higher].to_numpy()[:, None]
-    dominates = (x.T <= x) & (y.T >= y) & ((x.T < x) | (y.T > y))
-    return pd.Series(~dominates.any(1), index=frame.index)
+    no_worse, better = (x >= x.T) & (y <= y.T), (x > x.T) | (y < y.T)
+    return pd.Series(~(no_worse & better).any(1), index=frame.index)
 
 
 def _shift_scores(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,94 @@
+"""Figures of the fine-tuning and of its trade-off."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from lib.figures.style import PAGE
+from lib.stats.tradeoff import pareto
+
+MARKERS = {"released": "s", "attention": "o"}
+LOSSES = {"loss": "$L$", "consistency": r"charb$(s_\theta^\Delta, s_\theta)$", "anchor": r"charb$(s_\theta^\Delta, s)$"}
+LAMBDA = "viridis"  # of λ from 0 to 1: ordered in grey print too
+
+
+def tuning_curves(logs: Mapping[str, pd.DataFrame], weights: Mapping[str, float], *, window: int = 10) -> Figure:
+    """Loss, its two parts and the gradient norm by step, smoothed, for every run; the colour is λ."""
+    panels = {**LOSSES, "gradient_norm": "gradient norm"}
+    figure, axes = plt.subplots(1, len(panels), figsize=(PAGE, 2.1), sharex=True)
+    colours = plt.get_cmap(LAMBDA)
+    for axis, (column, title) in zip(axes, panels.items(), strict=True):
+        for run, log in logs.items():
+            smooth = log[column].rolling(window, min_periods=1).mean()
+            axis.plot(smooth, color=colours(0.9 * weights[run]), linewidth=1, label=rf"$\lambda = {weights[run]:g}$")
+        axis.set(title=title, xlabel="step", yscale="log")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
+    """Instability against what is lost, one panel for each image set: λ in colour, the Pareto front as a line.
+
+    ``table`` holds runs of one frozen model, which is drawn as a cross at (its instability, 0).
+    """
+    sets = table.image_set.unique()
+    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.8))
+    colours = plt.get_cmap(LAMBDA)
+    for axis, image_set in zip(axes[0], sets, strict=True):
+        part = table[table.image_set == image_set]
+        front = part[pareto(part, lower="instability", higher=against)].sort_values("instability")
+        axis.plot(front.instability, front[against], color="0.6", linewidth=1, zorder=1)
+        axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+        axis.plot((part.instability / part.ratio).iloc[0], 0, "x", color="black", markersize=6)
+        for row in part.itertuples():
+            value, low, high = (getattr(row, f"{against}{end}") for end in ("", "_low", "_high"))
+            axis.errorbar(
+                row.instability,
+                value,
+                xerr=[[row.instability - row.instability_low], [row.instability_high - row.instability]],
+                yerr=[[value - low], [high - value]],
+                fmt=MARKERS[row.strategy],
+                color=colours(0.9 * row.weight),
+                markersize=5,
+                linewidth=0.8,
+            )
+        trained = ", trained on" if part.trained_on.all() else ""
+        axis.set(title=f"{image_set}{trained}", xlabel=r"median $|s - s^\delta|$, points", xlim=(0, None))
+    axes[0, 0].set_ylabel(label)
+    handles = [
+        plt.Line2D([], [], color=colours(0.9 * weight), marker="o", linestyle="", markersize=5, label=rf"$\lambda={weight:g}$")
+        for weight in sorted(table.weight.unique())
+    ]
+    handles += [
+        plt.Line2D([], [], color="0.3", marker=MARKERS[strategy], linestyle="", markersize=5, label=strategy)
+        for strategy in table.strategy.unique()
+    ]
+    handles.append(plt.Line2D([], [], color="black", marker="x", linestyle="", label="frozen"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, columnspacing=0.9)
+    return figure
+
+
+def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Median |s - s^δ| at every tested shift, for models trained on all shifts, on some, and on none.
+
+    ``names`` gives the legend for each model; filled marks are shifts that the model met in training.
+    """
+    sets = tests.image_set.unique()
+    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.3))
+    colours = sns.color_palette("colorblind")
+    for axis, image_set in zip(axes[0], sets, strict=True):
+        for colour, (model, name) in zip(colours, names.items(), strict=False):
+            part = tests[(tests.model == model) & (tests.image_set == image_set)]
+            axis.plot(360 * part["shift"], part.median_abs_diff, color=colour, linewidth=1, label=name)
+            for drawn, face in ((True, colour), (False, "white")):
+                some = part[part.drawn == drawn]
+                axis.plot(360 * some["shift"], some.median_abs_diff, "o", color=colour, markerfacecolor=face, markersize=4)
+        axis.set(title=image_set, xlabel="shift, degrees", ylim=(0, None), xticks=range(45, 360, 90))
+    axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
