@@ -6,6 +6,8 @@ import pandas as pd
 
 DIGITS = 3
 LEAST = 1e-300  # p-values below are not told apart
+LATEX = {sign: f"\\{sign}" for sign in "_%&#$"} | {sign: f"${sign}$" for sign in "<>|"}
+LATEX |= {"λ": r"$\lambda$", "β": r"$\beta$", "δ": r"$\delta$"}
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -14,7 +16,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     words = readable(frame)
     texts = {
         ".csv": frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
-        ".md": words.to_markdown(index=False, disable_numparse=True) + "\n",
+        ".md": words.map(lambda word: word.replace("|", r"\|")).to_markdown(index=False, disable_numparse=True) + "\n",
         ".tex": words.map(_escape).rename(columns=_escape).style.hide(axis="index").to_latex(hrules=True),
     }
     for suffix, text in texts.items():
@@ -29,7 +31,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     0  < 1e-300  0.988    yes
     1    0.0123     -1     no
     """
-    return frame.apply(lambda column: column.map(_p_value if column.name in ("p", "p_holm") else _word))
+    return frame.apply(lambda column: column.map(_p_value if column.name in ("p", "p_holm", "p_sign") else _word))
 
 
 def _word(value) -> str:
@@ -43,4 +45,9 @@ def _p_value(value) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("_", r"\_").replace("%", r"\%").replace("<", r"$<$")
+    r"""LaTeX for a word of a table.
+
+    >>> print(_escape("p_holm < 1 %, λ = 0.5"))
+    p\_holm $<$ 1 \%, $\lambda$ = 0.5
+    """
+    return "".join(LATEX.get(sign, sign) for sign in text)

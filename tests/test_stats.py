@@ -30,7 +30,7 @@ def score_table(n: int = 40, *, gain: float = 2.0, seed: int = 0) -> pd.DataFram
 def test_the_keyword_test_is_scipys_and_its_effect_is_the_sum_of_signed_ranks(seed, n, lift):
     rng = np.random.default_rng(seed)
     s, s_u = rng.normal(lift, 1, n).round(1), rng.normal(0, 1, n).round(1)  # rounded: ties and zeros
-    test = keyword_test(s, s_u, seed=0, draws=50)
+    test = keyword_test(s, s_u, alpha=0.01, seed=0, draws=50)
     expected = wilcoxon(s, s_u, alternative="greater", zero_method="wilcox", correction=False)
     assert (test["W"], test["p"]) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
     difference = (s - s_u)[s != s_u]
@@ -42,16 +42,16 @@ def test_the_keyword_test_is_scipys_and_its_effect_is_the_sum_of_signed_ranks(se
 def test_a_common_shift_changes_nothing_and_swapping_turns_the_effect():
     rng = np.random.default_rng(1)
     s, s_u = rng.normal(0.3, 1, 50), rng.normal(0, 1, 50)
-    test = keyword_test(s, s_u, seed=0, draws=100)
-    moved = keyword_test(s + 8, s_u + 8, seed=0, draws=100)
+    test = keyword_test(s, s_u, alpha=0.01, seed=0, draws=100)
+    moved = keyword_test(s + 8, s_u + 8, alpha=0.01, seed=0, draws=100)
     assert moved["effect"] == pytest.approx(test["effect"]) and moved["p"] == pytest.approx(test["p"])
-    assert keyword_test(s_u, s, seed=0, draws=100)["effect"] == pytest.approx(-test["effect"])
+    assert keyword_test(s_u, s, alpha=0.01, seed=0, draws=100)["effect"] == pytest.approx(-test["effect"])
 
 
 def test_the_interval_covers_and_the_null_is_kept():
     """300 samples without any effect: 1 % are rejected at alpha = 0.01 and 95 % of intervals hold 0, within 3 sigma."""
     rng = np.random.default_rng(2)
-    tests = [keyword_test(rng.normal(size=40), rng.normal(size=40), seed=k, draws=300) for k in range(300)]
+    tests = [keyword_test(rng.normal(size=40), rng.normal(size=40), alpha=0.01, seed=k, draws=300) for k in range(300)]
     assert sum(test["p"] < 0.01 for test in tests) <= 300 * 0.01 + 3 * (300 * 0.01) ** 0.5
     covered = np.mean([test["ci_low"] <= 0 <= test["ci_high"] for test in tests])
     assert 0.95 - 3 * (0.95 * 0.05 / 300) ** 0.5 - 0.02 < covered < 0.995

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from lib.figures.style import PAGE
 from lib.stats.tradeoff import pareto
@@ -25,6 +26,7 @@ def tuning_curves(logs: Mapping[str, pd.DataFrame], weights: Mapping[str, float]
             smooth = log[column].rolling(window, min_periods=1).mean()
             axis.plot(smooth, color=colours(0.9 * weights[run]), linewidth=1, label=rf"$\lambda = {weights[run]:g}$")
         axis.set(title=title, xlabel="step", yscale="log")
+        axis.yaxis.set_minor_formatter(NullFormatter())
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
@@ -87,8 +89,9 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             for drawn, face in ((True, colour), (False, "white")):
                 some = part[part.drawn == drawn]
                 axis.plot(360 * some["shift"], some.median_abs_diff, "o", color=colour, markerfacecolor=face, markersize=4)
-        axis.set(title=image_set, xlabel="shift, degrees", ylim=(0, None), xticks=range(45, 360, 90))
+        axis.set(title=image_set, xlabel="shift, degrees", xticks=range(45, 360, 90))
     axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
+    axes[0, 0].set_ylim(bottom=0)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure

@@ -41,6 +41,7 @@ def shift_curves(curve: pd.DataFrame, tests: pd.DataFrame) -> Figure:
         for column, model in enumerate(models):
             axis = axes[row, column]
             line = curve[(curve.model == model) & (curve.image_set == image_set)]
+            line = pd.concat([line, line.head(1).assign(shift=1.0)])  # a whole turn is none
             tested = tests[(tests.model == model) & (tests.image_set == image_set)]
             axis.fill_between(360 * line["shift"], line.low, line.high, color="0.88", linewidth=0)
             axis.plot(360 * line["shift"], line["median"], color="0.35", linewidth=1)
@@ -49,13 +50,14 @@ def shift_curves(curve: pd.DataFrame, tests: pd.DataFrame) -> Figure:
                 part = tested[tested.stable == verdict]
                 axis.plot(360 * part["shift"], part.median_abs_diff, marker, color=colour, markersize=4)
             axis.xaxis.set_major_locator(MultipleLocator(90))
-            axis.set(xlim=(0, 360), ylim=(0, None))
+            axis.set_xlim(0, 360)
             if row == 0:
                 axis.set_title(model)
             if column == 0:
                 axis.set_ylabel(f"{image_set}\n{CHANGE}, points")
             if row == len(sets) - 1:
                 axis.set_xlabel("shift, degrees")
+    axes[0, 0].set_ylim(bottom=0)
     handles = [
         plt.Line2D([], [], color="0.35", linewidth=1, label="median (quartiles grey)"),
         plt.Line2D([], [], color="black", linestyle="--", linewidth=0.8, label=r"bound $\beta$"),
@@ -86,7 +88,7 @@ def shift_polar(curve: pd.DataFrame, bounds: pd.Series) -> Figure:
         axis.set_theta_zero_location("N")
         axis.set_theta_direction(-1)
         axis.set_title(image_set)
-        axis.set_rlabel_position(100)
+        axis.set_rlabel_position(22)
         axis.tick_params(pad=-2)
         axis.locator_params(axis="y", nbins=4)
     handles, labels = axes[0, 0].get_legend_handles_labels()

@@ -78,8 +78,9 @@ def shift_curve(scores: pd.DataFrame) -> pd.DataFrame:
     start = scores[(scores.condition == "shift") & (scores.value == 0)].set_index(keys).score
     shifted = scores[scores.condition == "shift"].set_index([*keys, "value"]).score
     change = (shifted - start).abs().rename("change").reset_index()
-    curve = change.groupby([*KEYS, "value"], sort=False).change.quantile([0.25, 0.5, 0.75]).unstack()
-    return curve.set_axis(["low", "median", "high"], axis=1).rename_axis([*KEYS, "shift"]).reset_index()
+    groups = change.groupby([*KEYS, "value"], sort=False).change
+    curve = pd.DataFrame({"low": groups.quantile(0.25), "median": groups.median(), "high": groups.quantile(0.75)})
+    return curve.rename_axis([*KEYS, "shift"]).reset_index()
 
 
 def summarise_shifts(tests: pd.DataFrame) -> pd.DataFrame:
