@@ -1,4 +1,5 @@
 # make repro    run the pipeline (PROFILE=tiny switches the profile first)
+# make seeds    run it again from two other seeds of the world, and compare the claims
 # make test     run the tests
 # make world    render the embedded image sets anew
 # make lint     check style
@@ -6,10 +7,17 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro test world lint
+.PHONY: setup repro seeds test world lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/dvc repro
+
+seeds: setup
+	for seed in seed1 seed2; do \
+		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/dvc repro && \
+		cp results/$$seed/figures/tables/claims.csv figures/replicates/$$seed.csv || exit 1; \
+	done
+	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
 
 test: setup
 	.venv/bin/python -m pytest

@@ -12,6 +12,17 @@ import pytest
 RENDERED = Path("results/tiny/figures/notebooks")
 
 
+CONTRACT = {
+    "exam": "task,n,chance,",
+    "textual": "model,image_set,view,generic,n,mean_s,mean_su,W,p,p_holm,effect,ci_low,ci_high,reject,",
+    "visual": "model,image_set,view,shift,n,beta,median_abs_diff,W,p,p_holm,effect,ci_low,ci_high,stable,",
+    "normality": "experiment,model,image_set,compared,n,W,p,normal",
+    "verdicts": "experiment,model,image_set,compared,n,paper,holm,sign,interval,equivalent,n_least,n_needed",
+    "tradeoff": "model,base,strategy,lambda,shifts_drawn,image_set,trained_on,n,",
+    "claims": "claim,paper,model,tuning,image_set,measure,tests,value,low,high,verdict,seeds,agree,least,most",
+}
+
+
 def call(folder: Path, *command: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -46,13 +57,17 @@ def clone(tmp_path_factory) -> Path:
 
 
 def test_every_stage_writes_what_it_promises(clone):
+    """The columns are a contract: those who read the tables count on them."""
     figures = clone / RENDERED.parent
-    for name in ("tables/exam", "tables/textual", "tables/textual_contrast", "tables/textual_summary"):
-        assert all((figures / f"{name}{suffix}").stat().st_size for suffix in (".csv", ".md", ".tex"))
-    for name in ("world", "textual", "textual_gains"):
-        assert all((figures / f"{name}{suffix}").stat().st_size for suffix in (".png", ".svg"))
-    header = (figures / "tables/textual.csv").read_text().splitlines()[0]
-    assert header == "model,image_set,view,generic,n,mean_s,mean_su,W,p,p_holm,effect,ci_low,ci_high,reject"
+    for table, columns in CONTRACT.items():
+        assert (figures / f"tables/{table}.csv").read_text().startswith(columns)
+        assert all((figures / f"tables/{table}{suffix}").stat().st_size for suffix in (".md", ".tex"))
+    pictures = {path.stem for path in figures.glob("*.png")}
+    assert pictures == {path.stem for path in figures.glob("*.svg")} and len(pictures) >= 13
+    p_values = [
+        line for path in figures.glob("tables/*.md") for line in path.read_text().splitlines() if "p_holm" in line
+    ]
+    assert p_values and not any("| 0 " in path.read_text() for path in figures.glob("tables/visual.md"))
 
 
 def test_a_second_run_does_nothing(clone):
@@ -65,6 +80,80 @@ def test_rendered_notebooks_come_out_the_same_and_leave_the_same_files(clone):
     checked = nbval(clone, *sorted((clone / RENDERED).glob("*.ipynb")))
     assert checked.returncode == 0, checked.stdout[-5000:]
     assert "Data and pipelines are up to date." in call(clone, "dvc", "status").stdout
+
+
+INTERRUPTED = """
+import sys, time
+from pathlib import Path
+import lib
+import lib.finetune.loop as loop
+from stages.finetune import main
+save = loop._Checkpoint.save
+def save_and_wait(self, history):
+    save(self, history)
+    print("epoch", flush=True)
+    time.sleep(600)
+loop._Checkpoint.save = save_and_wait
+main(sys.argv[1])
+"""
+
+
+def test_a_fine_tuning_killed_and_run_again_ends_the_same(clone):
+    """SIGKILL after the first epoch: the stage continues, and ends with the same weights, logs and card."""
+    run, adapters = "tiny_p30_attention_l050", clone / "results/tiny/adapters"
+    whole = {path.relative_to(adapters / run): path.read_bytes() for path in (adapters / run).rglob("*.*")}
+    shutil.rmtree(adapters / run)
+    command = [sys.executable, "-c", INTERRUPTED, run]
+    with subprocess.Popen(command, cwd=clone, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout.readline() == "epoch\n"
+        process.kill()
+    assert not (adapters / run).exists() and len(list((clone / "results/tiny/checkpoints").iterdir())) == 1
+    done = call(clone, sys.executable, "-m", "stages.finetune", run)
+    assert done.returncode == 0 and "| 1/2 " in done.stderr.split("fine-tune")[1], done.stderr[-2000:]
+    assert {path.relative_to(adapters / run): path.read_bytes() for path in (adapters / run).rglob("*.*")} == whole
+    assert not list((clone / "results/tiny/checkpoints").iterdir())
+
+
+def test_metrics_params_and_plots_are_there(clone):
+    assert "holds" in call(clone, "dvc", "metrics", "show").stdout
+    params = clone / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("rate: 0.001", "rate: 0.002"))
+    assert "finetune.optimisation.rate" in call(clone, "dvc", "params", "diff").stdout
+    params.write_text(before)
+    assert "index.html" in call(clone, "dvc", "plots", "show").stdout
+
+
+def test_a_new_model_is_all_that_is_computed(clone):
+    """The new model here is one of the old ones under another name: only its scores, and what collects scores, are due."""
+    params = clone / "params.yaml"
+    before = params.read_text()
+    line = next(line for line in before.splitlines() if line.startswith("  clip_p30: {architecture"))
+    params.write_text(before.replace(line, line + "\n" + line.replace("clip_p30:", "clip_new:", 1)))
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(clone / f"results/tiny/clips/clip_p30{suffix}", clone / f"results/tiny/clips/clip_new{suffix}")
+    due = call(clone, "dvc", "repro", "--dry").stdout
+    params.write_text(before)
+    for suffix in (".json", ".safetensors"):
+        (clone / f"results/tiny/clips/clip_new{suffix}").unlink()
+    stages = [line.split("'")[1].split("@") for line in due.splitlines() if line.startswith("Running stage")]
+    scored = {name for name, item in stages if "clip_new" in item}
+    assert scored == {"score_textual", "score_visual", "score_frozen"}
+    others = {name for name, item in stages if "clip_new" not in item}
+    assert others <= {"textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "claims", "readme"}
+
+
+def test_a_fault_in_the_data_is_told_through_dvc_and_costs_nothing(clone):
+    captions = clone / "data/world_indoor/captions.csv"
+    before = captions.read_text()
+    captions.write_text(before.replace(before.splitlines()[3].split(",")[0], "nowhere.jpg"))
+    done = call(clone, "dvc", "repro")
+    assert done.returncode != 0
+    assert "captions.csv names nowhere.jpg, which is not in" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    captions.write_text(before)
+    again = call(clone, "dvc", "repro")
+    assert again.returncode == 0 and "stages.finetune" not in again.stdout and "00b_train" not in again.stdout
 
 
 def change_number(notebook) -> None:

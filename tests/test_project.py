@@ -15,7 +15,7 @@ from stages.use_profile import compose, profile_names, use_profile
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 
 
-def load(path: str) -> dict:
+def load(path: str | Path) -> dict:
     return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
 
 
@@ -58,6 +58,15 @@ def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypat
         compose("odd")
 
 
+def test_names_of_fine_tuning_runs_are_unique_over_all_profiles(tmp_path):
+    """They alone name the stages, and profiles share dvc.lock."""
+    names = []
+    for profile in profile_names():
+        (tmp_path / "params.yaml").write_text(compose(profile), encoding="utf-8")
+        names += load(tmp_path / "params.yaml")["finetune"]["runs"]
+    assert len(names) == len(set(names)) > len(profile_names())
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_source_notebook_is_clean_and_shows_the_default_parameters(path):
     notebook = nbformat.read(path, as_version=4)
@@ -90,6 +99,7 @@ def sources(command: str) -> tuple[str, str]:
 @pytest.mark.parametrize("name", load("dvc.yaml")["stages"])
 def test_a_stage_depends_on_all_the_code_it_runs(name):
     stage = load("dvc.yaml")["stages"][name]
+    stage = stage.get("do", stage)
     file, source = sources(stage["cmd"])
     needed, waiting = {file}, imported(source)
     while waiting:
