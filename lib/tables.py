@@ -1,5 +1,6 @@
 """Tables for readers and for programs: one frame as CSV, Markdown and LaTeX, the same bytes every time."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +25,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as words: numbers with 3 significant digits, yes and no, p-values never 0.
+    """The frame as words: numbers with 3 significant digits, yes and no, p-values never 0, nothing for NaN.
 
     >>> readable(pd.DataFrame({"p": [0.0, 0.0123456], "effect": [0.98765, -1.0], "reject": [True, False]}))
               p effect reject
@@ -37,7 +38,9 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 def _word(value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.{DIGITS}g}"
+    return str(value)
 
 
 def _p_value(value) -> str:

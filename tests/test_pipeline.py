@@ -191,6 +191,36 @@ def test_a_changed_notebook_fails(clone, change, fault):
     assert checked.returncode == 1 and fault in checked.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        (
+            ("score_textual", "clip_p99", "world_indoor"),
+            "there is no model clip_p99 in params.yaml: choose one of clip_p00",
+        ),
+        (("score_visual", "clip_p00", "world_moon"), "world_moon/captions.csv does not exist"),
+        (("finetune", "tiny_p99"), "there is no run tiny_p99 in params.yaml: choose one of tiny_p30"),
+        (("score_tradeoff", "--frozen", "clip_p99"), "there is no model clip_p99"),
+    ],
+)
+def test_a_stage_tells_a_fault_in_one_sentence(clone, command, fault):
+    stage, *arguments = command
+    done = call(clone, sys.executable, "-m", f"stages.{stage}", *arguments)
+    assert done.returncode == 1 and fault in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_parameter_out_of_range_is_told_through_papermill_and_dvc(clone):
+    params = clone / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("alpha: 0.01", "alpha: 1.5"))
+    done = call(clone, "dvc", "repro", "visual_probe")
+    assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
+    assert "alpha is 1.5: expected a number between 0 and 1" in done.stdout + done.stderr
+    params.write_text(before)
+    assert call(clone, "dvc", "repro", "visual_probe").returncode == 0
+
+
 def test_a_failing_notebook_says_why_in_one_line(clone):
     notebook = nbformat.read(clone / "notebooks/01_textual_probe.ipynb", as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("raise ValueError('the sea is dry')"))

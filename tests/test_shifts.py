@@ -233,5 +233,6 @@ def test_scores_that_cannot_be_tested_are_refused(scores):
         ValueError, match="7 images are too few for 4 signed-rank tests at alpha = 0.01: expected at least 9"
     ):
         run(few)
-    with pytest.raises(ValueError, match="alpha is 2: expected a number between 0 and 1"):
-        least_size(2)
+    for fault, changes in (("alpha is 2: expected", {"alpha": 2}), ("draws is 0: expected at least 1", {"draws": 0})):
+        with pytest.raises(ValueError, match=fault):
+            visual_tests(scores, **{"shifts": [0.25, 0.5], "alpha": 0.01, "seed": 0, "draws": 9} | changes)

@@ -75,6 +75,7 @@ def needed_size(difference: np.ndarray, *, alpha: float) -> float:
     Noether (J. Am. Stat. Assoc. 82, 1987): n = (z_α + z_power)² / (3 (q - 1/2)²), q the probability that the sum of two
     differences is positive, here estimated from all pairs. Infinite where the differences lie the other way.
     """
+    least = least_size(alpha)
     ordered = np.sort(difference[difference != 0])
     n = len(ordered)
     partners = n - np.searchsorted(ordered, -ordered, side="right") - (ordered > 0)  # above -d_i, without d_i itself
@@ -82,7 +83,7 @@ def needed_size(difference: np.ndarray, *, alpha: float) -> float:
     if q <= 0.5:
         return math.inf
     enough = (norm.isf(alpha) + norm.isf(1 - POWER)) ** 2 / (3 * (q - 0.5) ** 2)
-    return float(max(math.ceil(enough), least_size(alpha)))
+    return float(max(math.ceil(enough), least))
 
 
 def rank_biserial(difference: np.ndarray) -> np.ndarray:
@@ -102,6 +103,8 @@ def bootstrap(
     x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, draws: int
 ) -> tuple[float, float]:
     """95 % percentile interval of a statistic over resampled images: x is [N] or [K, N], images last."""
+    if draws < 1:
+        raise ValueError(f"draws is {draws}: expected at least 1 resampling")
     images = np.random.default_rng(seed).integers(x.shape[-1], size=(draws, x.shape[-1]))
     low, high = np.percentile(statistic(x[..., images]), [2.5, 97.5])
     return float(low), float(high)

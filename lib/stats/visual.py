@@ -75,9 +75,10 @@ def visual_tests(
 def shift_curve(scores: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles over images of |s - s^δ| at every shift: columns model, image_set, view, shift, low, median, high."""
     keys = [*KEYS, "image"]
-    start = scores[(scores.condition == "shift") & (scores.value == 0)].set_index(keys).score
-    shifted = scores[scores.condition == "shift"].set_index([*keys, "value"]).score
-    change = (shifted - start).abs().rename("change").reset_index()
+    shifted = scores[scores.condition == "shift"]
+    start = shifted[shifted.value == 0].set_index(keys).score.rename("start")
+    shifted = shifted.join(start, on=keys)
+    change = shifted.assign(change=(shifted.score - shifted.start).abs())
     groups = change.groupby([*KEYS, "value"], sort=False).change
     curve = pd.DataFrame({"low": groups.quantile(0.25), "median": groups.median(), "high": groups.quantile(0.75)})
     return curve.rename_axis([*KEYS, "shift"]).reset_index()
