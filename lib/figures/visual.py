@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 from torch import Tensor
 
 from lib.figures.style import PAGE, VIEW_COLOURS
@@ -90,7 +90,7 @@ def shift_polar(curve: pd.DataFrame, bounds: pd.Series) -> Figure:
         axis.set_title(image_set)
         axis.set_rlabel_position(22)
         axis.tick_params(pad=-2)
-        axis.locator_params(axis="y", nbins=4)
+        axis.yaxis.set_major_locator(MaxNLocator(4))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
