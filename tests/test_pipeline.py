@@ -125,7 +125,7 @@ def test_metrics_params_and_plots_are_there(clone):
 
 
 def test_a_new_model_is_all_that_is_computed(clone):
-    """The new model here is one of the old ones under another name: only its scores, and what collects scores, are due."""
+    """The new model here is one of the old ones under another name: only its scores, and notebooks, are due."""
     params = clone / "params.yaml"
     before = params.read_text()
     line = next(line for line in before.splitlines() if line.startswith("  clip_p30: {architecture"))
@@ -140,7 +140,7 @@ def test_a_new_model_is_all_that_is_computed(clone):
     scored = {name for name, item in stages if "clip_new" in item}
     assert scored == {"score_textual", "score_visual", "score_frozen"}
     others = {name for name, item in stages if "clip_new" not in item}
-    assert others <= {"textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "claims", "readme"}
+    assert others <= {"world", "textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "claims", "readme"}
 
 
 def test_a_fault_in_the_data_is_told_through_dvc_and_costs_nothing(clone):
