@@ -1,5 +1,7 @@
 """Figures of the textual probe."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -39,47 +41,36 @@ def cue_forest(tests: pd.DataFrame) -> Figure:
     return figure
 
 
+def cue_scores(scores: pd.DataFrame, *, generic: str) -> Figure:
+    """Distribution over panoramas of s, with the format cue, beside that of s^u, with one generic cue: the pairs tested."""
+    shown = scores[(scores["view"] == "panorama") & ((scores.condition == "cue") | (scores.value == generic))]
+    shown = shown.assign(text=shown.condition.map({"cue": "format cue", "generic": f"“{generic}”"}))
+    palette = dict(zip(shown.text.unique(), (VIEW_COLOURS["panorama"], "0.75"), strict=True))
+    return _halves(shown, "score", "text", palette, "CLIP score $s$")
+
+
 def cue_gains(scores: pd.DataFrame, *, generic: str) -> Figure:
     """Distribution over images of s - s^u against one generic cue, for every model, image set and view."""
     keys = ["model", "image_set", "view", "image"]
     own = scores[scores.condition == "cue"].set_index(keys).score
     other = scores[(scores.condition == "generic") & (scores.value == generic)].set_index(keys).score
     gains = (own - other).rename("gain").reset_index()
-    sets = gains.image_set.unique()
-    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.4))
-    for axis, image_set in zip(axes[0], sets, strict=True):
-        axis.axhline(0, color="0.6", linewidth=0.8)
-        sns.violinplot(
-            gains[gains.image_set == image_set],
-            x="model",
-            y="gain",
-            hue="view",
-            palette=VIEW_COLOURS,
-            split=True,
-            inner="quart",
-            cut=0,
-            linewidth=0.6,
-            ax=axis,
-            legend=axis is axes[0, 0],
-        )
-        axis.set(title=image_set, xlabel="", ylabel=f"$s - s^u$ against “{generic}”, points")
-    axes[0, 0].legend(frameon=False, title="")
+    figure = _halves(gains, "gain", "view", VIEW_COLOURS, f"$s - s^u$ against “{generic}”, points")
+    for axis in figure.axes:
+        axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     return figure
 
 
-def cue_scores(scores: pd.DataFrame, *, generic: str) -> Figure:
-    """Distribution over panoramas of s, with the format cue, beside that of s^u, with one generic cue: the pairs tested."""
-    shown = scores[(scores["view"] == "panorama") & ((scores.condition == "cue") | (scores.value == generic))]
-    shown = shown.assign(text=shown.condition.map({"cue": "format cue", "generic": f"“{generic}”"}))
-    sets = shown.image_set.unique()
+def _halves(frame: pd.DataFrame, value: str, by: str, palette: Mapping[str, str], label: str) -> Figure:
+    """Two distributions of each model back to back, one panel for each image set."""
+    sets = frame.image_set.unique()
     figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.4))
-    palette = dict(zip(shown.text.unique(), (VIEW_COLOURS["panorama"], "0.75"), strict=True))
     for axis, image_set in zip(axes[0], sets, strict=True):
         sns.violinplot(
-            shown[shown.image_set == image_set],
+            frame[frame.image_set == image_set],
             x="model",
-            y="score",
-            hue="text",
+            y=value,
+            hue=by,
             palette=palette,
             split=True,
             inner="quart",
@@ -88,6 +79,6 @@ def cue_scores(scores: pd.DataFrame, *, generic: str) -> Figure:
             ax=axis,
             legend=axis is axes[0, 0],
         )
-        axis.set(title=image_set, xlabel="", ylabel="CLIP score $s$")
+        axis.set(title=image_set, xlabel="", ylabel=label)
     axes[0, 0].legend(frameon=False, title="")
     return figure
