@@ -12,7 +12,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from lib.imageset import Picture, load_image_set, write_image_set
-from stages.make_data import probe_pictures
+from stages.make_data import panoramas
 
 PARAMS = YAML(typ="safe").load(Path("profiles/world.yaml").read_text(encoding="utf-8"))
 
@@ -96,7 +96,7 @@ def test_the_embedded_sets_come_from_their_seed(tmp_path, name):
     """The first panoramas, rendered anew, give the stored bytes."""
     sets = dict(PARAMS["probe_sets"])
     where = sets.pop("where")[name]
-    write_image_set(tmp_path / name, islice(probe_pictures(name, where=where, **sets), 3))
+    write_image_set(tmp_path / name, islice(panoramas(name, split="probe", where=where, **sets), 3))
     stored = load_image_set(Path("data", name))
     assert len(stored.table) == sets["count"] >= 256
     made = load_image_set(tmp_path / name)

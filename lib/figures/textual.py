@@ -77,8 +77,9 @@ def _halves(frame: pd.DataFrame, value: str, by: str, palette: Mapping[str, str]
             cut=0,
             linewidth=0.6,
             ax=axis,
-            legend=axis is axes[0, 0],
         )
+        handles, labels = axis.get_legend_handles_labels()
+        axis.get_legend().remove()
         axis.set(title=image_set, xlabel="", ylabel=label)
-    axes[0, 0].legend(frameon=False, title="")
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
