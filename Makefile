@@ -1,13 +1,14 @@
-# make repro    run the pipeline (PROFILE=tiny switches the profile first)
-# make seeds    run it again from two other seeds of the world, and compare the claims
-# make test     run the tests
-# make world    render the embedded image sets anew
-# make lint     check style
+# make repro        run the pipeline (PROFILE=tiny switches the profile first)
+# make seeds        run it again from two other seeds of the world, and compare the claims
+# make test         run the tests
+# make world        render the embedded image sets anew
+# make check-data   list what is wrong with an image set, and draw its contact sheet (SET=FOLDER; without, all of data/)
+# make lint         check style
 PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro seeds test world lint
+.PHONY: setup repro seeds test world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/dvc repro
@@ -24,6 +25,9 @@ test: setup
 
 world: setup
 	.venv/bin/python -m stages.make_data
+
+check-data: setup
+	.venv/bin/python -m stages.check_data $(or $(SET),data/*)
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
