@@ -1,78 +1,108 @@
-"""CLIP models as open_clip builds them: the network with its weights, its default transform and its tokenizer."""
+"""CLIP models as folders that open_clip reads: a configuration, weights, and a tokenizer if the model brings its own."""
 
 import json
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import open_clip
 import torch
 from PIL.Image import Image
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from lib.protocol import RESIZE_MODES, Protocol
+
+CONFIGURATION = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"  # or, if it was pickled by torch:
+PICKLED = "open_clip_pytorch_model.bin"
+UNREADABLE = (RuntimeError, ValueError, AssertionError, KeyError, EOFError, pickle.UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A CLIP model in evaluation mode. ``preprocess`` turns a PIL image into [3, H, W]; ``tokenize`` texts into [T, L]."""
+    """A CLIP model in evaluation mode, and how it is used.
+
+    ``preprocess`` turns a PIL image into [3, H, W], ``tokenize`` texts into [T, L]; ``view`` says what the network sees of a
+    panorama, one of ``protocol.VIEWS`` but ``own``.
+    """
 
     name: str
     network: nn.Module
     preprocess: Callable[[Image], Tensor]
-    tokenize: Callable[[list[str]], Tensor]
+    tokenize: Callable[[Sequence[str]], Tensor]
+    view: str
+    protocol: Protocol
 
     @property
     def device(self) -> torch.device:
         return self.network.logit_scale.device
 
+    def autocast(self) -> AbstractContextManager:
+        """The precision that the protocol asks for."""
+        if dtype := self.protocol.dtype:
+            return torch.autocast(self.device.type, dtype=dtype)
+        if self.device.type == "cuda":  # where convolutions would be rounded to 10 bits
+            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return nullcontext()
 
-def load_clip(name: str, *, architecture: str, pretrained: str, device: str | None = None) -> Clip:
-    """Load the model called ``name``, on a GPU if there is one and ``device`` is None.
 
-    ``architecture`` is a name open_clip knows, or the path of a configuration JSON (named as the architecture);
-    ``pretrained`` a tag open_clip knows for it, or the path of a checkpoint. Raises ValueError or FileNotFoundError.
+def load_clip(
+    folder: str | Path, *, name: str | None = None, protocol: Protocol | None = None, device: str | None = None
+) -> Clip:
+    """Load the model in ``folder``, called ``name`` or as the folder; on a GPU if there is one and ``device`` is None.
+
+    Raises FileNotFoundError where the configuration or the weights are missing, ValueError where they do not fit.
     """
-    builtin, device = register_architecture(architecture), device or default_device()
-    tags = open_clip.list_pretrained_tags_by_model(builtin)
-    if pretrained not in tags and not Path(pretrained).is_file():
-        raise FileNotFoundError(
-            f"model {name}: {pretrained} is neither a checkpoint file nor one of the weights of {builtin}"
-            f" ({', '.join(tags) or 'none are published'}): train it, or correct `pretrained`"
-        )
+    folder, protocol = Path(folder), protocol or Protocol()
+    configuration = read_configuration(folder)
+    if not any((folder / file).is_file() for file in (WEIGHTS, PICKLED)):
+        raise FileNotFoundError(f"{folder} holds no weights ({WEIGHTS} or {PICKLED}): fetch or train the model")
+    changes = _changes(configuration, protocol)
     try:
-        network, _, preprocess = open_clip.create_model_and_transforms(builtin, pretrained=pretrained, device=device)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"model {name}: the weights {pretrained} do not fit the architecture {builtin}: {reason}"
-        ) from error
-    return Clip(name, network.eval(), preprocess, open_clip.get_tokenizer(builtin))
-
-
-def register_architecture(architecture: str) -> str:
-    """Make an architecture known to open_clip, from its JSON file if it is one, and return its name."""
-    path = Path(architecture)
-    if path.suffix == ".json":
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"the model configuration {path} does not exist: train the model, or correct the path"
-            )
-        open_clip.add_model_config(path)
-        return path.stem
-    if architecture not in open_clip.list_models():
-        raise ValueError(
-            f"{architecture} is no architecture of open_clip and no .json file: see open_clip.list_models()"
+        network, _, preprocess = open_clip.create_model_and_transforms(
+            f"local-dir:{folder}", device=device or default_device(), **changes
         )
-    return architecture
+    except UNREADABLE as error:
+        raise ValueError(f"the weights in {folder} do not fit {CONFIGURATION} beside them: {brief(error)}") from error
+    return _clip(network, preprocess, folder, name, protocol)
 
 
-def new_clip(name: str, *, architecture: str, seed: int, device: str | None = None) -> Clip:
-    """An untrained model, its weights drawn from ``seed``."""
-    builtin = register_architecture(architecture)
+def new_clip(folder: str | Path, *, seed: int, device: str | None = None) -> Clip:
+    """An untrained model of the configuration in ``folder``, its weights drawn from ``seed``."""
+    read_configuration(Path(folder))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network, _, preprocess = open_clip.create_model_and_transforms(builtin)
-    return Clip(name, network.eval().to(device or default_device()), preprocess, open_clip.get_tokenizer(builtin))
+        network, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", load_weights=False)
+    return _clip(network.to(device or default_device()), preprocess, Path(folder), None, Protocol())
+
+
+def _clip(
+    network: nn.Module, preprocess: Callable[[Image], Tensor], folder: Path, name: str | None, protocol: Protocol
+) -> Clip:
+    view = protocol.view
+    if view == "own":
+        view = {mode: view for view, mode in RESIZE_MODES.items()}[network.visual.preprocess_cfg["resize_mode"]]
+    tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
+    return Clip(name or folder.resolve().name, network.eval(), preprocess, tokenize, view, protocol)
+
+
+def _changes(configuration: dict, protocol: Protocol) -> dict:
+    """What the protocol makes open_clip build otherwise than the model's configuration says."""
+    changes: dict = {"image_resize_mode": RESIZE_MODES.get(protocol.view)}
+    if protocol.view == "wide":
+        vision = configuration["model_cfg"]["vision_cfg"]
+        size = vision.get("image_size", 224)
+        if not isinstance(size, int) or "timm_model_name" in vision:
+            raise ValueError("protocol.view `wide` needs a square ViT of open_clip: choose another view for this model")
+        # The whole panorama fills the wider input, with positions interpolated; a square picture gets bars.
+        changes = {"force_image_size": (size, 2 * size), "image_resize_mode": "longest"}
+    if protocol.activation != "own":
+        changes["quick_gelu"] = protocol.activation == "quick_gelu"
+    return changes
 
 
 def default_device() -> str:
@@ -80,13 +110,31 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def write_architecture(path: Path, configuration: dict) -> None:
-    """Write an open_clip model configuration."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(configuration, indent=2) + "\n", encoding="utf-8", newline="\n")
+def read_configuration(folder: Path) -> dict:
+    """``open_clip_config.json`` of a model: its architecture in ``model_cfg``, its transform in ``preprocess_cfg``."""
+    path = folder / CONFIGURATION
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: expected the folder of a model, fetched or trained")
+    try:
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+        return {"model_cfg": configuration["model_cfg"], "preprocess_cfg": configuration.get("preprocess_cfg", {})}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no configuration of open_clip ({brief(error)}): write it again") from error
 
 
-def save_weights(clip: Clip, path: Path) -> None:
-    """Write the weights as a checkpoint that open_clip loads by its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in clip.network.state_dict().items()}, path)
+def write_configuration(folder: Path, model: dict, preprocess: dict | None = None) -> None:
+    """Write a model's architecture and, if it is not CLIP's, its transform, as open_clip reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"model_cfg": model, "preprocess_cfg": preprocess or {}}, indent=2)
+    (folder / CONFIGURATION).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def save_weights(clip: Clip, folder: Path) -> None:
+    """Write the weights beside the configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in clip.network.state_dict().items()}, folder / WEIGHTS)
+
+
+def brief(error: BaseException) -> str:
+    """An error's message on one line, cut to 200 characters."""
+    return " ".join(str(error).split())[:200]

@@ -11,14 +11,15 @@ from lib.models import Clip
 from lib.prompts import prompt
 
 
-def clip_score(images: Tensor, texts: Tensor) -> Tensor:
-    """s = max(100 · cos(e_I, e_T), 0) of paired embeddings [N, D] (arXiv 2604.24642).
+def clip_score(images: Tensor, texts: Tensor, *, floor: bool = True) -> Tensor:
+    """s = max(100 · cos(e_I, e_T), 0) of paired embeddings [N, D] (arXiv 2604.24642); the released scripts have no floor.
 
     >>> import torch
     >>> clip_score(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).round()
     tensor([60.,  0.])
     """
-    return (100 * F.cosine_similarity(images, texts, dim=-1)).clamp(min=0)
+    score = 100 * F.cosine_similarity(images, texts, dim=-1)
+    return score.clamp(min=0) if floor else score
 
 
 def textual_scores(
@@ -33,16 +34,18 @@ def textual_scores(
     for condition, cues in conditions:
         texts = embed_texts(clip, [prompt(cue, caption) for cue, caption in zip(cues, table.caption, strict=True)])
         for view, images in embeddings.items():
-            parts.append(score_table(clip.name, image_set, table.image, condition, cues, view, images, texts))
+            parts.append(score_table(clip, image_set, table.image, condition, cues, view, images, texts))
     return pd.concat(parts, ignore_index=True)
 
 
 def score_table(
-    model: str, image_set: str, image: pd.Series, condition: str, value, view: str, images: Tensor, texts: Tensor
+    clip: Clip, image_set: str, image: pd.Series, condition: str, value, view: str, images: Tensor, texts: Tensor
 ) -> pd.DataFrame:
     """The scores of paired embeddings [N, D] under one condition, one row for each; ValueError for scores that are NaN."""
-    scores = clip_score(images, texts).double()
+    scores = clip_score(images, texts, floor=clip.protocol.floor).double()
     if not scores.isfinite().all():
-        raise ValueError(f"model {model}, {image_set}: some scores are not numbers: check the weights")
-    columns = {"model": model, "image_set": image_set, "image": image, "condition": condition, "value": value}
+        raise ValueError(f"model {clip.name}, {image_set}: some scores are not numbers: check the weights")
+    if clip.protocol.decimals is not None:
+        scores = scores.round(decimals=clip.protocol.decimals)
+    columns = {"model": clip.name, "image_set": image_set, "image": image, "condition": condition, "value": value}
     return pd.DataFrame(columns | {"view": view, "score": scores})

@@ -5,32 +5,32 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from torch import Tensor
 
-from lib.embedding import View
 from lib.models import Clip
 from lib.panorama import circular_shift, mirror
 from lib.scoring import score_table
+from lib.views import View, saved_copies
 
-VIEW = "center_crop"  # what open_clip's default transform shows of a panorama: the square in its middle
 MIRROR = ("mirror", 0.0)
 
 
 def shift_view(share: float) -> View:
-    """The circular shift by a share of the width: δ = share · W pixels, uint8 [B, 3, H, W] -> the same."""
-
-    def view(panoramas: Tensor) -> Tensor:
-        delta = share * panoramas.shape[-1]
-        if delta != int(delta):
-            raise ValueError(
-                f"a shift by {share} of the width is {delta} pixels of panoramas {panoramas.shape[-1]} wide: expected whole"
-            )
-        return circular_shift(panoramas, int(delta))
-
-    return view
+    """The circular shift by a share of the width: δ = share · W, to the nearest pixel, uint8 [B, 3, H, W] -> the same."""
+    return lambda panoramas: circular_shift(panoramas, round(share * panoramas.shape[-1]))
 
 
-def shift_views(shares: Iterable[float]) -> dict[tuple[str, float], View]:
-    """The original (a shift by 0), the mirrored image and every shift, by (condition, value)."""
-    return {("shift", share): shift_view(share) for share in (0.0, *shares)} | {MIRROR: mirror}
+def shift_views(shares: Iterable[float], *, copies: int | None = None) -> dict[tuple[str, float], View]:
+    """The original (a shift by 0), the mirrored image and every shift, by (condition, value).
+
+    With ``copies``, shifted and mirrored pictures come back from JPEG files of that quality, as in the released protocol.
+    """
+    changed = {("shift", share): shift_view(share) for share in shares} | {MIRROR: mirror}
+    if copies is not None:
+        changed = {condition: _saved(view, copies) for condition, view in changed.items()}
+    return {("shift", 0.0): shift_view(0.0)} | changed
+
+
+def _saved(view: View, quality: int) -> View:
+    return lambda panoramas: saved_copies(view(panoramas), quality)
 
 
 def curve(steps: int) -> list[float]:
@@ -51,7 +51,7 @@ def shift_scores(
     both in the order of ``table``.
     """
     parts = [
-        score_table(clip.name, image_set, table.image, condition, value, VIEW, images, texts)
+        score_table(clip, image_set, table.image, condition, value, clip.view, images, texts)
         for (condition, value), images in embeddings.items()
     ]
     return pd.concat(parts, ignore_index=True)

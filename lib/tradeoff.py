@@ -6,13 +6,14 @@ import pandas as pd
 from torch import Tensor
 
 from lib.benchmark import ranks
-from lib.embedding import View, embed_images, embed_texts
+from lib.embedding import embed_images, embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip
 from lib.prompts import prompt
-from lib.shifts import VIEW, shift_scores, shift_views
+from lib.shifts import shift_scores, shift_views
+from lib.views import View
 
-PERSPECTIVE = "perspective"
+PANORAMA, PERSPECTIVE = "panorama", "perspective"  # kinds of pictures
 
 
 def tradeoff_scores(
@@ -25,17 +26,17 @@ def tradeoff_scores(
     with their format cues and for their perspective views ``control`` with the cue ``generic``
     ``likeness``  mean cosine of the image's embedding with those of all other images: 1 where all have become one
     """
-    views = {**shift_views(shifts), PERSPECTIVE: control}
+    views = {**shift_views(shifts, copies=clip.protocol.copies), PERSPECTIVE: control}
     seen = embed_images(clip, pictures.batches(batch), views, total=len(pictures.table))
     flat, wide = seen.pop(PERSPECTIVE), seen["shift", 0.0]
     read = embed_texts(clip, pictures.texts)
     flat_read = embed_texts(clip, [prompt(generic, caption) for caption in pictures.table.caption])
 
     parts = [shift_scores(clip, pictures.table, seen, read, image_set=pictures.name)]
-    for view, images, texts in ((VIEW, wide, read), (PERSPECTIVE, flat, flat_read)):
+    for view, images, texts in ((PANORAMA, wide, read), (PERSPECTIVE, flat, flat_read)):
         for condition, rank in (("image_to_text", ranks(images, texts)), ("text_to_image", ranks(texts, images))):
             parts.append(_rows(clip, pictures, condition, view, rank))
-    parts.append(_rows(clip, pictures, "likeness", VIEW, likeness(wide)))
+    parts.append(_rows(clip, pictures, "likeness", PANORAMA, likeness(wide)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -18,10 +18,8 @@ from lib.finetune.data import ShiftedPanoramas
 from lib.finetune.loop import fine_tune, frozen_scores
 from lib.finetune.lora import attach_lora, save_adapter
 from lib.imageset import load_image_set
-from stages.inputs import read_model, read_run, tell
-from stages.parameters import read_params
-
-BATCH = 64
+from stages.inputs import read_model, read_run
+from stages.parameters import read_params, tell
 
 
 def main(name: str) -> None:
@@ -29,7 +27,9 @@ def main(name: str) -> None:
     finetune, run = params["finetune"], read_run(params, name)
     pictures = load_image_set(finetune["image_set"])
     clip = read_model(params, run["model"])
-    panoramas = ShiftedPanoramas(pictures.batches(BATCH), len(pictures.table), clip.preprocess)
+    if clip.view == "multi_view":
+        raise ValueError("protocol.view is multi_view: fine-tuning needs a view with one picture for each panorama")
+    panoramas = ShiftedPanoramas(pictures.batches(params["compute"]["batch"]), len(pictures.table), clip.preprocess)
     texts = embed_texts(clip, pictures.texts)
     frozen = frozen_scores(clip, panoramas, texts)
     clip = attach_lora(clip, targets=run["targets"], **finetune["adapter"])

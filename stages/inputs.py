@@ -1,27 +1,28 @@
-"""What the scoring stages share: the model and the image set that a stage's name points to, and how it tells a fault."""
+"""What the scoring stages share: the model, the image set and the run that a stage's name points to."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from lib.embedding import truncated
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip, load_clip
+from lib.protocol import read_protocol
 
 
 def read_model(params: dict, model: str) -> Clip:
-    """The model that params.yaml calls ``model``."""
+    """The model that params.yaml calls ``model``, used as `protocol` and `compute` there say."""
     if model not in params["models"]:
         raise ValueError(f"there is no model {model} in params.yaml: choose one of {', '.join(params['models'])}")
-    return load_clip(model, **params["models"][model])
+    folder = Path("results", params["profile"], "models", model)
+    return load_clip(folder, protocol=read_protocol(params["protocol"]), device=params["compute"]["device"])
 
 
 def read_image_set(params: dict, image_set: str, clip: Clip) -> ImageSet:
     """An image set with format cues; says on stderr which of its texts are too long for the model."""
-    pictures = load_image_set(Path(params["data"], image_set))
+    pictures = load_image_set(Path(params["data"], image_set), pairing=clip.protocol.pairing)
     if "cue" not in pictures.table:
         raise ValueError(f"{pictures.folder / 'captions.csv'} has no column cue: name each picture's format there")
-    if cut := truncated(clip, pictures.texts):
+    if clip.protocol.long_texts == "report" and (cut := truncated(clip, pictures.texts)):
         print(
             f"{clip.name} reads only the beginning of {len(cut)} texts of {image_set}, such as: {cut[0]}",
             file=sys.stderr,
@@ -35,11 +36,3 @@ def read_run(params: dict, name: str) -> dict:
     if name not in runs:
         raise ValueError(f"there is no run {name} in params.yaml: choose one of {', '.join(runs)}")
     return runs[name]
-
-
-def tell(main: Callable[..., None], *arguments: str) -> None:
-    """Call ``main``; a fault ends the process with its one sentence."""
-    try:
-        main(*arguments)
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        sys.exit(str(error))

@@ -130,6 +130,8 @@ def render(source: Path, rendered: Path, overrides: dict) -> None:
     """Run the notebook ``source`` and write it to ``rendered``; raise RuntimeError with one sentence if it stops."""
     params = read_params()
     notebook = nbformat.read(source, as_version=4)
+    if not params["pools"]:  # what is said of the rendered world is not said of other models and panoramas
+        notebook.cells = [cell for cell in notebook.cells if "world" not in cell.metadata.get("tags", [])]
     number_cells(notebook)
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):

@@ -8,10 +8,11 @@ Writes results/PROFILE/scores/textual/MODEL__IMAGE_SET.parquet.
 import sys
 from pathlib import Path
 
-from lib.embedding import embed_images, perspective_view
+from lib.embedding import embed_images
 from lib.scoring import textual_scores
-from stages.inputs import read_image_set, read_model, tell
-from stages.parameters import read_params
+from lib.views import perspective_view
+from stages.inputs import read_image_set, read_model
+from stages.parameters import read_params, tell
 
 
 def main(model: str, image_set: str) -> None:
@@ -20,7 +21,7 @@ def main(model: str, image_set: str) -> None:
     clip = read_model(params, model)
     pictures = read_image_set(params, image_set, clip)
     views = {"panorama": lambda panoramas: panoramas, "perspective": perspective_view(**probe["control"])}
-    embeddings = embed_images(clip, pictures.batches(probe["batch"]), views, total=len(pictures.table))
+    embeddings = embed_images(clip, pictures.batches(params["compute"]["batch"]), views, total=len(pictures.table))
     scores = textual_scores(clip, pictures.table, embeddings, probe["generic"], image_set=image_set)
     path = Path("results", params["profile"], "scores", "textual", f"{model}__{image_set}.parquet")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.embedding import perspective_view
 from lib.finetune.lora import load_adapter, merge_adapter
 from lib.imageset import load_image_set
 from lib.shifts import curve
 from lib.tradeoff import tradeoff_scores
-from stages.inputs import read_model, read_run, tell
-from stages.parameters import read_params
+from lib.views import perspective_view
+from stages.inputs import read_model, read_run
+from stages.parameters import read_params, tell
 
 
 def main(*arguments: str) -> None:
@@ -36,7 +36,7 @@ def main(*arguments: str) -> None:
             shifts=curve(probe["tested"]),
             control=perspective_view(**textual["control"]),
             generic=textual["generic"][0],
-            batch=probe["batch"],
+            batch=params["compute"]["batch"],
         )
         for folder in (*folders, Path(params["finetune"]["image_set"]))
     ]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lib.embedding import embed_images, embed_texts
 from lib.shifts import curve, shift_scores, shift_views
-from stages.inputs import read_image_set, read_model, tell
-from stages.parameters import read_params
+from stages.inputs import read_image_set, read_model
+from stages.parameters import read_params, tell
 
 
 def main(model: str, image_set: str) -> None:
@@ -20,7 +20,8 @@ def main(model: str, image_set: str) -> None:
     clip = read_model(params, model)
     pictures = read_image_set(params, image_set, clip)
     total = len(pictures.table)
-    embeddings = embed_images(clip, pictures.batches(probe["batch"]), shift_views(curve(probe["curve"])), total=total)
+    views = shift_views(curve(probe["curve"]), copies=clip.protocol.copies)
+    embeddings = embed_images(clip, pictures.batches(params["compute"]["batch"]), views, total=total)
     texts = embed_texts(clip, pictures.texts)
     scores = shift_scores(clip, pictures.table, embeddings, texts, image_set=image_set)
     path = Path("results", params["profile"], "scores", "visual", f"{model}__{image_set}.parquet")

@@ -2,7 +2,8 @@
 
     python -m stages.use_profile NAME
 
-profiles/world.yaml is complete and is the default; any other profiles/NAME.yaml holds only what differs from it.
+profiles/world.yaml is complete and is the default; any other profiles/NAME.yaml holds only what differs from it, or from the
+profile that its line `extends: NAME` names.
 A section tagged `!replace` takes the place of the default's section; without the tag the two are merged key by key.
 Run it from the repository root. Hand edits of params.yaml are never overwritten.
 """
@@ -21,20 +22,28 @@ DEFAULT = "world"
 
 def compose(name: str) -> str:
     """Text of params.yaml under the profile ``name``, with the comments of the default."""
-    path = PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        raise ValueError(f"there is no profile `{name}` in {PROFILES}: choose one of {', '.join(profile_names())}")
-    default = (PROFILES / f"{DEFAULT}.yaml").read_text(encoding="utf-8")
     if name == DEFAULT:
-        return default
+        return _read(name)
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 1000  # never fold a line
-    params = yaml.load(default)
-    _overlay(params, yaml.load(path.read_text(encoding="utf-8")), where=str(path))
+    params, layers = yaml.load(_read(DEFAULT)), [(name, yaml.load(_read(name)))]
+    while base := layers[-1][1].pop("extends", None):
+        if base in dict(layers):
+            raise ValueError(f"the profiles {', '.join(dict(layers))} extend each other in a circle: end it")
+        layers.append((base, yaml.load(_read(base))))
+    for layer, changes in reversed(layers):
+        _overlay(params, changes, where=f"{PROFILES}/{layer}.yaml")
     text = io.StringIO()
     yaml.dump(params, text)
     return text.getvalue()
+
+
+def _read(name: str) -> str:
+    path = PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        raise ValueError(f"there is no profile `{name}` in {PROFILES}: choose one of {', '.join(profile_names())}")
+    return path.read_text(encoding="utf-8")
 
 
 def _overlay(params: CommentedMap, changes: CommentedMap, where: str) -> None:

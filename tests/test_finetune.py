@@ -1,6 +1,6 @@
 """Fine-tuning: the loss by hand, adapters that work and adapters that are dead, the loop killed and continued."""
 
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,10 @@ from lib.finetune.data import ShiftedPanoramas
 from lib.finetune.loop import fine_tune, frozen_scores
 from lib.finetune.lora import attach_lora, examine_adapters, load_adapter, merge_adapter, save_adapter
 from lib.finetune.losses import charbonnier, shift_loss
-from lib.models import load_clip, new_clip, save_weights
+from lib.models import load_clip, save_weights
+from tests.small_clips import small_clip
 
-ARCHITECTURE = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "patch_size": 8, "layers": 2, "width": 32, "head_width": 16},
-    "text_cfg": {"context_length": 24, "vocab_size": 49408, "layers": 1, "width": 32, "heads": 1},
-}
+LAYERS = 2
 ADAPTER = {"rank": 4, "alpha": 8, "dropout": 0.1, "seed": 0}
 RECIPE = {
     "weight": 0.5,
@@ -40,18 +37,16 @@ INPUTS = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory) -> dict[str, str]:
-    """A checkpoint and its configuration."""
-    folder = tmp_path_factory.mktemp("base")
-    (folder / "base.json").write_text(json.dumps(ARCHITECTURE))
-    clip = new_clip("base", architecture=str(folder / "base.json"), seed=0)
-    save_weights(clip, folder / "base.safetensors")
-    return {"architecture": str(folder / "base.json"), "pretrained": str(folder / "base.safetensors")}
+def base(tmp_path_factory) -> Path:
+    """The folder of a model."""
+    folder = tmp_path_factory.mktemp("models") / "base"
+    small_clip(folder, layers=LAYERS, head_width=16)
+    return folder
 
 
-def tuned(base: dict[str, str], targets: str, folder: Path, **changes) -> tuple:
+def tuned(base: Path, targets: str, folder: Path, **changes) -> tuple:
     """A model after fine-tuning on PANORAMAS, and the log of its steps."""
-    clip, log = load_clip("base", **base), []
+    clip, log = load_clip(base), []
     panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), clip.preprocess)
     with torch.no_grad():  # texts near their images: an untrained model would score below 0, where the floor is
         texts = F.normalize(clip.network.encode_image(panoramas.inputs) + NOISE, dim=-1)
@@ -90,11 +85,11 @@ def test_separate_attention_equals_the_fused_one_and_back():
 
 def test_of_the_released_targets_only_the_first_mlp_layer_learns(base, tmp_path):
     """in_proj is no module, and nn.MultiheadAttention reads past the adapter on out_proj."""
-    clip = attach_lora(load_clip("base", **base), targets="released", **ADAPTER)
+    clip = attach_lora(load_clip(base), targets="released", **ADAPTER)
     report = examine_adapters(clip)
     assert not report.module.str.contains("in_proj").any()
     dead = report.module.str.endswith("out_proj")
-    assert dead.sum() == ARCHITECTURE["vision_cfg"]["layers"]
+    assert dead.sum() == LAYERS
     assert not report.gradient[dead].any() and np.allclose(report.applied[dead], 0, atol=1e-3)
     assert report.gradient[~dead].all() and np.allclose(report.applied[~dead], 1, atol=1e-3)
     clip, _ = tuned(base, "released", tmp_path)
@@ -105,11 +100,11 @@ def test_of_the_released_targets_only_the_first_mlp_layer_learns(base, tmp_path)
 
 
 def test_with_separate_attention_every_adapter_learns_and_acts_once(base):
-    plain = encode(load_clip("base", **base))
-    clip = attach_lora(load_clip("base", **base), targets="attention", **ADAPTER)
+    plain = encode(load_clip(base))
+    clip = attach_lora(load_clip(base), targets="attention", **ADAPTER)
     assert torch.allclose(encode(clip), plain, atol=1e-5)  # B = 0: nothing moves yet
     report = examine_adapters(clip)
-    assert len(report) == 6 * ARCHITECTURE["vision_cfg"]["layers"]
+    assert len(report) == 6 * LAYERS
     assert report.gradient.all() and np.allclose(report.applied, 1, atol=1e-3)
     assert torch.allclose(encode(clip), plain, atol=1e-5)  # the examination left no trace
     learning = {name for name, p in clip.network.named_parameters() if p.requires_grad}
@@ -120,14 +115,15 @@ def test_with_separate_attention_every_adapter_learns_and_acts_once(base):
 def test_an_adapter_saved_loaded_and_merged_is_the_same_model(base, targets, tmp_path):
     clip, _ = tuned(base, targets, tmp_path)
     expected = encode(clip)
-    plain = load_clip("base", **base)
+    plain = load_clip(base)
     assert not torch.allclose(encode(plain), expected, atol=1e-2)  # it learned something
     save_adapter(clip, tmp_path / "tuned")
-    loaded = load_adapter(load_clip("base", **base), tmp_path / "tuned")
+    loaded = load_adapter(load_clip(base), tmp_path / "tuned")
     assert loaded.name == "tuned" and torch.equal(encode(loaded), expected)
 
-    save_weights(merge_adapter(loaded), tmp_path / "merged.safetensors")
-    merged, _, _ = open_clip.create_model_and_transforms("base", pretrained=str(tmp_path / "merged.safetensors"))
+    shutil.copytree(base, tmp_path / "merged")
+    save_weights(merge_adapter(loaded), tmp_path / "merged")
+    merged, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'merged'}")
     assert torch.allclose(merged.eval().encode_image(INPUTS).detach(), expected, atol=1e-5)
     untouched = {name: p for name, p in plain.network.state_dict().items() if not name.startswith("visual.")}
     assert all(torch.equal(merged.state_dict()[name], p) for name, p in untouched.items())
@@ -143,7 +139,7 @@ def test_tuning_lowers_the_loss_and_its_parts_add_up(base, tmp_path):
 
 
 def test_shifts_are_rolled_before_the_transform(base):
-    clip = load_clip("base", **base)
+    clip = load_clip(base)
     panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), clip.preprocess)
     row, original, shifted = panoramas[7, 13]
     for delta, seen in ((0, original), (13, shifted)):
@@ -152,7 +148,7 @@ def test_shifts_are_rolled_before_the_transform(base):
 
 
 def test_every_epoch_draws_each_panorama_once_and_shifts_in_range(base):
-    panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), load_clip("base", **base).preprocess)
+    panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), load_clip(base).preprocess)
     epochs = [panoramas.draw((0.25, 0.5), seed=0, epoch=epoch) for epoch in range(40)]
     assert all(sorted(row for row, _ in items) == list(range(10)) for items in epochs)
     assert {delta for items in epochs for _, delta in items} == set(range(16, 32))
@@ -167,13 +163,10 @@ def test_bad_values_are_told_in_one_sentence(base, tmp_path):
     with pytest.raises(ValueError, match="targets is 'all': expected one of released, attention"):
         tuned(base, "all", tmp_path)
     with pytest.raises(FileNotFoundError, match="adapter_config.json does not exist"):
-        load_adapter(load_clip("base", **base), tmp_path)
+        load_adapter(load_clip(base), tmp_path)
     clip, _ = tuned(base, "attention", tmp_path)
     save_adapter(clip, tmp_path / "adapter")
-    (tmp_path / "wide.json").write_text(
-        json.dumps(ARCHITECTURE | {"vision_cfg": ARCHITECTURE["vision_cfg"] | {"width": 64}})
-    )
-    wide = new_clip("wide", architecture=str(tmp_path / "wide.json"), seed=0)
+    wide = small_clip(tmp_path / "wide", layers=LAYERS, width=64)
     with pytest.raises(ValueError, match="does not fit the model wide"):
         load_adapter(wide, tmp_path / "adapter")
     with pytest.raises(ValueError, match="the loss is nan in epoch 0: lower `rate`"):

@@ -1,6 +1,5 @@
 """The whole pipeline, at the size of the profile tiny, in a copy of the repository; then nbval on what it rendered."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
+from lib.models import CONFIGURATION, WEIGHTS
+from tests.copies import call, copy_repository, succeeds
 
 RENDERED = Path("results/tiny/figures/notebooks")
 
@@ -18,14 +20,11 @@ CONTRACT = {
     "visual": "model,image_set,view,shift,n,beta,median_abs_diff,W,p,p_holm,effect,ci_low,ci_high,stable,",
     "normality": "experiment,model,image_set,compared,n,W,p,normal",
     "verdicts": "experiment,model,image_set,compared,n,paper,holm,sign,interval,equivalent,n_least,n_needed",
+    "hazards": "hazard,model,image_set,n,score_change,",
+    "own_images": "image,caption,score,robust,spread,worst,worst_yaw,seam",
     "tradeoff": "model,base,strategy,lambda,shifts_drawn,image_set,trained_on,n,",
     "claims": "claim,paper,model,tuning,image_set,measure,tests,value,low,high,verdict,seeds,agree,least,most",
 }
-
-
-def call(folder: Path, *command: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def nbval(folder: Path, *notebooks: Path) -> subprocess.CompletedProcess:
@@ -34,25 +33,9 @@ def nbval(folder: Path, *notebooks: Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A copy of the tracked and new files, with the pipeline run in it."""
-    folder = tmp_path_factory.mktemp("clone")
-    files = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, text=True, check=True
-    ).stdout
-    for file in files.split("\0"):
-        if file and Path(file).is_file():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, folder / file)
-    for command in (
-        ["git", "init", "--quiet"],
-        ["git", "add", "--all"],
-        ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "copy"],
-        ["dvc", "pull", "--quiet", "data"],
-        [sys.executable, "-m", "stages.use_profile", "tiny"],
-        ["dvc", "repro"],
-    ):
-        done = call(folder, *command)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    """A copy of the repository, with the pipeline run in it."""
+    folder = copy_repository(tmp_path_factory.mktemp("clone"), profile="tiny")
+    succeeds(call(folder, "dvc", "repro"))
     return folder
 
 
@@ -125,17 +108,16 @@ def test_metrics_params_and_plots_are_there(clone):
 
 
 def test_a_new_model_is_all_that_is_computed(clone):
-    """The new model here is one of the old ones under another name: only its scores, and notebooks, are due."""
-    params = clone / "params.yaml"
+    """The new model here has the weights of an old one: it is fetched, and then only its scores and notebooks are due."""
+    params, old = clone / "params.yaml", "results/tiny/models/clip_p30"
     before = params.read_text()
-    line = next(line for line in before.splitlines() if line.startswith("  clip_p30: {architecture"))
-    params.write_text(before.replace(line, line + "\n" + line.replace("clip_p30:", "clip_new:", 1)))
-    for suffix in (".json", ".safetensors"):
-        shutil.copy(clone / f"results/tiny/clips/clip_p30{suffix}", clone / f"results/tiny/clips/clip_new{suffix}")
-    due = call(clone, "dvc", "repro", "--dry").stdout
+    weights = f"weights: {{clip_new: {{architecture: {old}/{CONFIGURATION}, pretrained: {old}/{WEIGHTS}}}}}"
+    added = before.replace("models: [clip_p00, clip_p30]", "models: [clip_p00, clip_p30, clip_new]")
+    params.write_text(added.replace("weights: {}", weights))
+    succeeds(call(clone, "dvc", "repro", "fetch"))
+    due = succeeds(call(clone, "dvc", "repro", "--dry"))
     params.write_text(before)
-    for suffix in (".json", ".safetensors"):
-        (clone / f"results/tiny/clips/clip_new{suffix}").unlink()
+    shutil.rmtree(clone / "results/tiny/models/clip_new")
     stages = [line.split("'")[1].split("@") for line in due.splitlines() if line.startswith("Running stage")]
     scored = {name for name, item in stages if "clip_new" in item}
     assert scored == {"score_textual", "score_visual", "score_frozen"}
@@ -149,7 +131,7 @@ def test_a_fault_in_the_data_is_told_through_dvc_and_costs_nothing(clone):
     captions.write_text(before.replace(before.splitlines()[3].split(",")[0], "nowhere.jpg"))
     done = call(clone, "dvc", "repro")
     assert done.returncode != 0
-    assert "captions.csv names nowhere.jpg, which is not in" in done.stdout + done.stderr
+    assert "nowhere.jpg is named in captions.csv, but there is no such" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     captions.write_text(before)
     again = call(clone, "dvc", "repro")

@@ -53,7 +53,7 @@ def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypat
         use_profile("tiny")
     with pytest.raises(ValueError, match="there is no profile `huge`"):
         use_profile("huge")
-    Path("profiles/odd.yaml").write_text("pool: {colour: 3}\n")
+    Path("profiles/odd.yaml").write_text("compute: {colour: 3}\n")
     with pytest.raises(ValueError, match="`colour` is not in"):
         compose("odd")
 

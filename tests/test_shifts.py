@@ -1,6 +1,5 @@
 """The visual probe: shifting on the tensor against files shifted on disk; its statistics against scipy and closed forms."""
 
-import json
 import math
 
 import numpy as np
@@ -14,25 +13,17 @@ from scipy.stats import norm, shapiro, ttest_1samp, wilcoxon
 
 from lib.embedding import embed_images, embed_texts
 from lib.imageset import load_image_set
-from lib.models import new_clip
-from lib.shifts import curve, shift_scores, shift_view, shift_views
+from lib.shifts import curve, shift_scores, shift_views
 from lib.stats.evidence import equivalence_tests, normality_tests, paired_scores, verdicts
 from lib.stats.ranks import least_size, needed_size
 from lib.stats.textual import textual_tests
 from lib.stats.visual import shift_curve, stability_bound, stability_test, summarise_shifts, visual_tests
-
-ARCHITECTURE = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "patch_size": 8, "layers": 1, "width": 32, "head_width": 32},
-    "text_cfg": {"context_length": 24, "vocab_size": 49408, "layers": 1, "width": 32, "heads": 1},
-}
+from tests.small_clips import small_clip
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "small.json"
-    path.write_text(json.dumps(ARCHITECTURE))
-    return new_clip("small", architecture=str(path), seed=0)
+    return small_clip(tmp_path_factory.mktemp("models") / "small")
 
 
 def test_scores_equal_those_of_files_shifted_on_disk(clip, tmp_path):
@@ -70,11 +61,6 @@ def test_scores_equal_those_of_files_shifted_on_disk(clip, tmp_path):
                 clip.tokenize([f"This is a 360 photo of thing {row.image[0]}"]), normalize=True
             )
         assert row.score == pytest.approx(max(100 * float((image * text).sum()), 0), abs=1e-4)
-
-
-def test_a_shift_must_be_whole_pixels():
-    with pytest.raises(ValueError, match="is 0.5 pixels of panoramas 4 wide: expected whole"):
-        shift_view(0.125)(torch.zeros(1, 3, 2, 4))
 
 
 def score_table(changes: dict[str, np.ndarray], *, shifts=(0.25, 0.5), flip: float = 4.0, n: int = 60) -> pd.DataFrame:

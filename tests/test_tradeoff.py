@@ -1,7 +1,5 @@
 """The trade-off and the claims, on scores whose answer is known."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.imageset import Picture, load_image_set, write_image_set
-from lib.models import new_clip
 from lib.stats.claims import FAILS, HOLDS, OPEN, claims, compare_seeds, readme_claims
 from lib.stats.tradeoff import frozen_bounds, pareto, tradeoff, tuned_tests
 from lib.tradeoff import likeness, tradeoff_scores
+from tests.small_clips import small_clip
 
 SHIFTS = [0.25, 0.5]
 RUNS = {
@@ -34,10 +32,10 @@ def model_scores(model: str, image_set: str, *, scale: float, loss: float, found
     parts = []
     for (condition, value), score in columns.items():
         parts.append({"condition": condition, "value": value, "view": "center_crop", "score": score - loss})
-    for view in ("center_crop", "perspective"):
+    for view in ("panorama", "perspective"):
         for condition in ("image_to_text", "text_to_image"):
             parts.append({"condition": condition, "value": 0.0, "view": view, "score": rank.astype(float)})
-    parts.append({"condition": "likeness", "value": 0.0, "view": "center_crop", "score": np.full(40, 1 - scale)})
+    parts.append({"condition": "likeness", "value": 0.0, "view": "panorama", "score": np.full(40, 1 - scale)})
     labels = {"model": model, "image_set": image_set, "image": [f"{k}.jpg" for k in range(40)]}
     return pd.concat([pd.DataFrame(labels | part) for part in parts], ignore_index=True)
 
@@ -87,10 +85,7 @@ def test_the_front_is_what_no_other_dominates(points):
 
 
 def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
-    vision = {"image_size": 32, "patch_size": 8, "layers": 1, "width": 32, "head_width": 32}
-    text = {"context_length": 24, "vocab_size": 49408, "layers": 1, "width": 32, "heads": 1}
-    (tmp_path / "small.json").write_text(json.dumps({"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}))
-    clip = new_clip("small", architecture=str(tmp_path / "small.json"), seed=0)
+    clip = small_clip(tmp_path / "small")
     generator = torch.Generator().manual_seed(0)
     images = [torch.randint(0, 256, (3, 32, 64), generator=generator, dtype=torch.uint8) for _ in range(5)]
     write_image_set(tmp_path / "set", (Picture(f"{k}.jpg", x, f"thing {k}", "360 photo") for k, x in enumerate(images)))
@@ -110,7 +105,7 @@ def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
 
     stored = [batch[0] for batch in pictures.batches(1)]
     for view, crop, cue in (
-        ("center_crop", lambda x: x, "360 photo"),
+        ("panorama", lambda x: x, "360 photo"),
         ("perspective", lambda x: x[..., 16:48], "photo"),
     ):
         seen, read = encode([crop(x) for x in stored], cue)
@@ -120,7 +115,7 @@ def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
             to_image = sum(bool(image @ read[k] >= own) for image in seen)
             assert scores.loc[("image_to_text", view, f"{k}.jpg"), "score"].item() == to_text
             assert scores.loc[("text_to_image", view, f"{k}.jpg"), "score"].item() == to_image
-        if view == "center_crop":
+        if view == "panorama":
             others = [np.mean([float(seen[k] @ seen[j]) for j in range(5) if j != k]) for k in range(5)]
             assert likeness(seen).tolist() == pytest.approx(others, abs=1e-5)
 

@@ -21,13 +21,15 @@ from lib.models import Clip
 from lib.pretrain import plain_attention
 from lib.scoring import clip_score
 
+MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as accelerate calls them
 Log = Callable[[dict[str, float]], None]
 
 
 @torch.no_grad()
 def frozen_scores(clip: Clip, panoramas: ShiftedPanoramas, texts: Tensor, *, batch: int = 64) -> Tensor:
     """Scores [N] of the panoramas with their texts (unit embeddings [N, D]) as the model is now."""
-    seen = [clip.network.encode_image(part.to(clip.device)).cpu() for part in panoramas.inputs.split(batch)]
+    with clip.autocast():
+        seen = [clip.network.encode_image(part.to(clip.device)).float().cpu() for part in panoramas.inputs.split(batch)]
     return clip_score(torch.cat(seen), texts)
 
 
@@ -57,7 +59,11 @@ def fine_tune(
     """
     if not 0 <= weight <= 1:
         raise ValueError(f"lambda is {weight}: expected a number between 0 and 1")
-    accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
+    accelerator = Accelerator(
+        cpu=clip.device.type == "cpu",
+        mixed_precision=MIXED_PRECISION[clip.protocol.precision],
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+    )
     learning = [parameter for parameter in clip.network.visual.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=rate, weight_decay=weight_decay)
     clip.network.to(accelerator.device)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.shifts import VIEW
 from lib.stats.ranks import bootstrap, median
 from lib.stats.visual import KEYS, shift_pivot, stability_bound, visual_tests
-from lib.tradeoff import PERSPECTIVE
+from lib.tradeoff import PANORAMA, PERSPECTIVE
 
 
 def frozen_bounds(frozen: pd.DataFrame) -> pd.Series:
@@ -84,7 +83,7 @@ def tradeoff(
             "instability": (stacked[0], _pooled_median),
             "ratio": (stacked.reshape(-1, stacked.shape[-1]), _median_ratio),
             "score_change": (score_change, median),
-            "recall_change": (_hits(part, VIEW) - _hits(base, VIEW), _mean),
+            "recall_change": (_hits(part, PANORAMA) - _hits(base, PANORAMA), _mean),
             "recall_change_perspective": (_hits(part, PERSPECTIVE) - _hits(base, PERSPECTIVE), _mean),
         }
         row = {

@@ -1,0 +1,80 @@
+"""What a network sees of a picture: a view of the panorama, brought to the network's input size."""
+
+import io
+from collections.abc import Callable
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import InterpolationMode, center_crop, pil_to_tensor, resize
+
+from lib.models import Clip
+from lib.panorama import perspective
+
+View = Callable[[Tensor], Tensor]
+
+
+def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View:
+    """The ordinary photograph within a panorama: uint8 [B, 3, H, 2H] -> uint8 [B, 3, size, size]."""
+
+    def view(panoramas: Tensor) -> Tensor:
+        seen = perspective(panoramas.float() / 255, yaw=yaw, pitch=pitch, fov=fov, size=size)
+        return (seen * 255).round().byte()
+
+    return view
+
+
+def around(panoramas: Tensor, *, count: int, fov: float, size: int) -> Tensor:
+    """``count`` photographs in equal steps around the horizon: uint8 [B, 3, H, 2H] -> uint8 [B, count, 3, size, size]."""
+    yaws = [360 / count * k for k in range(count)]
+    return torch.stack([perspective_view(yaw=yaw, pitch=0, fov=fov, size=size)(panoramas) for yaw in yaws], dim=1)
+
+
+def fit(pictures: Tensor, size: tuple[int, int], mode: str, interpolation: str = "bicubic") -> Tensor:
+    """Pictures [B, 3, H, W] resized to ``size`` with antialiasing, as open_clip's ``resize_mode`` says.
+
+    ``shortest`` fills the size and crops the middle, ``longest`` shows all with black bars, ``squash`` changes the aspect.
+
+    >>> fit(torch.ones(1, 3, 8, 16), (4, 4), "longest")[0, 0, :, 0]
+    tensor([0., 1., 1., 0.])
+    """
+    height, width = pictures.shape[-2:]
+    within = size
+    if mode != "squash":
+        ratio = (max if mode == "longest" else min)(height / size[0], width / size[1])
+        within = (round(height / ratio), round(width / ratio))
+    return center_crop(resize(pictures, list(within), InterpolationMode(interpolation), antialias=True), list(size))
+
+
+def tensor_transform(clip: Clip) -> View:
+    """The model's own transform on tensors, batched, on the device they lie on: uint8 [B, 3, H, W] -> float [B, 3, S, S].
+
+    PIL rounds between its two passes, so one pixel in seven differs by one level.
+    """
+    settings = clip.network.visual.preprocess_cfg
+    size = settings["size"] if isinstance(settings["size"], (tuple, list)) else (settings["size"],) * 2
+
+    def transform(pictures: Tensor) -> Tensor:
+        mean, std = (torch.tensor(settings[key], device=pictures.device)[:, None, None] for key in ("mean", "std"))
+        seen = fit(pictures, tuple(size), settings["resize_mode"], settings["interpolation"])
+        return (seen / 255 - mean) / std
+
+    return transform
+
+
+def looks(clip: Clip, pictures: Tensor) -> Tensor:
+    """The pictures that stand for each, [B, K, 3, H, W]: views around a panorama under ``multi_view``, else itself."""
+    if clip.view == "multi_view" and pictures.shape[-1] == 2 * pictures.shape[-2]:
+        protocol = clip.protocol
+        return around(pictures, count=protocol.view_count, fov=protocol.view_fov, size=pictures.shape[-2] // 2)
+    return pictures[:, None]
+
+
+def saved_copies(pictures: Tensor, quality: int) -> Tensor:
+    """Pictures uint8 [B, 3, H, W] as they come back from JPEG files of that quality."""
+    copies = []
+    for picture in pictures.cpu():
+        file = io.BytesIO()
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+        copies.append(pil_to_tensor(Image.open(file)))
+    return torch.stack(copies).to(pictures.device)

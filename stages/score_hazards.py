@@ -1,0 +1,49 @@
+"""Score one model on all image sets under both probes, with one detail of the protocol changed at a time.
+
+    python -m stages.score_hazards MODEL
+
+Writes results/PROFILE/scores/hazards/MODEL.parquet.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from lib.embedding import embed_images, embed_texts
+from lib.imageset import ImageSet
+from lib.models import Clip
+from lib.scoring import textual_scores
+from lib.shifts import curve, shift_scores, shift_views
+from lib.stats.hazards import BASELINE
+from stages.inputs import read_image_set, read_model
+from stages.parameters import read_params, tell
+
+
+def main(model: str) -> None:
+    params = read_params()
+    parts = []
+    for hazard, changes in {BASELINE: {}, **params["hazards"]["variants"]}.items():
+        clip = read_model(params | {"protocol": params["protocol"] | changes}, model)
+        for name in params["image_sets"]:
+            pictures = read_image_set(params, name, clip).head(params["hazards"]["images"])
+            parts.append(both_probes(clip, pictures, params).assign(hazard=hazard))
+    path = Path("results", params["profile"], "scores", "hazards", f"{model}.parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
+
+
+def both_probes(clip: Clip, pictures: ImageSet, params: dict) -> pd.DataFrame:
+    """Scores under the tested shifts, mirrored, and with generic cues."""
+    views = shift_views(curve(params["visual_probe"]["tested"]), copies=clip.protocol.copies)
+    batches = pictures.batches(params["compute"]["batch"])
+    seen = embed_images(clip, batches, views, total=len(pictures.table))
+    read = embed_texts(clip, pictures.texts)
+    generic = params["textual_probe"]["generic"]
+    textual = textual_scores(clip, pictures.table, {"panorama": seen["shift", 0.0]}, generic, image_set=pictures.name)
+    visual = shift_scores(clip, pictures.table, seen, read, image_set=pictures.name)
+    return pd.concat([textual.astype({"value": str}), visual.astype({"value": str})])
+
+
+if __name__ == "__main__":
+    tell(main, *sys.argv[1:])

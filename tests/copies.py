@@ -1,0 +1,41 @@
+"""A copy of the repository, to run the pipeline in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def call(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command in ``folder``, with the tools of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "PATH": path, **environment}, capture_output=True, text=True
+    )
+
+
+def copy_repository(folder: Path, *, profile: str) -> Path:
+    """The tracked and new files, as a repository of its own that uses ``profile``, with the embedded data."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, text=True, check=True
+    )
+    for file in listed.stdout.split("\0"):
+        if file and Path(file).is_file():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, folder / file)
+    for command in (
+        ["git", "init", "--quiet"],
+        ["git", "add", "--all"],
+        ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "copy"],
+        ["dvc", "pull", "--quiet", "data"],
+        [sys.executable, "-m", "stages.use_profile", profile],
+    ):
+        succeeds(call(folder, *command))
+    return folder
+
+
+def succeeds(done: subprocess.CompletedProcess) -> str:
+    """What a command printed; it must not have failed."""
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
