@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lib.checks import seam
-from lib.embedding import embed_batches, embed_texts, truncated
+from lib.embedding import embed_batches, embed_images, embed_texts, truncated
 from lib.finetune.lora import load_adapter, merge_adapter
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip, load_clip
@@ -165,6 +165,18 @@ def open_model(
     return merge_adapter(load_adapter(clip, adapter)) if adapter else clip
 
 
+def tensor_deviation(clip: Clip, pictures: ImageSet, *, count: int = 16) -> Tensor:
+    """How far scores move by resizing on tensors instead of by PIL, in points, for the first pictures [count]."""
+    first = pictures.head(count)
+    read = embed_texts(clip, first.texts)
+    scores = []
+    for resize in ("pil", "tensor"):
+        used = replace(clip, protocol=replace(clip.protocol, resize=resize))
+        seen = embed_images(used, first.batches(count), {0.0: shift_view(0.0)}, total=len(first.table))
+        scores.append(clip_score(seen[0.0], read, floor=False))
+    return (scores[0] - scores[1]).abs()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.score", description="CLIP scores of your own panoramas.")
     parser.add_argument("images", help="folder of panoramas, or an image set (images/ and captions.csv)")
@@ -193,6 +205,10 @@ def main() -> None:
         clip = open_model(given.model, **source, protocol=protocol, device=given.device)
         if cut := truncated(clip, pictures.texts):
             print(f"{clip.name} reads only the beginning of {len(cut)} texts, such as: {cut[0]}", file=sys.stderr)
+        if given.resize == "tensor":
+            moved = tensor_deviation(clip, pictures)
+            told = f"by {moved.mean():.3f} points on average, {moved.max():.3f} at most, of the first {len(moved)} panoramas"
+            print(f"resizing on tensors moves scores {told}", file=sys.stderr)
         scores = score_folder(clip, pictures, given.out, shifts=given.shifts, batch=given.batch)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(str(error))

@@ -44,6 +44,15 @@ def fetch_clip(folder: str | Path, weights: Weights) -> None:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    try:
+        _fill(partial, weights)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(partial: Path, weights: Weights) -> None:
     if weights.architecture.startswith(HUB):
         _fetch_hub(partial, weights)
     else:
@@ -58,8 +67,6 @@ def fetch_clip(folder: str | Path, weights: Weights) -> None:
     source = {"architecture": weights.architecture, "pretrained": weights.pretrained, "revision": weights.revision}
     text = json.dumps(source | {"sha256": digest}, indent=2)
     (partial / SOURCE).write_text(text + "\n", encoding="utf-8", newline="\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
 
 
 def _fetch_hub(folder: Path, weights: Weights) -> None:

@@ -10,8 +10,24 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
-from lib.models import CONFIGURATION, PICKLED, WEIGHTS, load_clip, read_configuration
+from lib.embedding import truncated
+from lib.models import (
+    CONFIGURATION,
+    PICKLED,
+    WEIGHTS,
+    load_clip,
+    new_clip,
+    read_configuration,
+    save_weights,
+    write_configuration,
+)
+from lib.protocol import Protocol
 from lib.weights import SOURCE, Weights, fetch_clip
 from tests.small_clips import small_clip
 
@@ -104,3 +120,30 @@ def test_what_cannot_be_fetched_is_told_in_one_sentence(made, tmp_path):
     (tmp_path / "wider" / CONFIGURATION).write_text("{}")
     with pytest.raises(ValueError, match="is no configuration of open_clip"):
         read_configuration(tmp_path / "wider")
+
+
+def test_a_model_with_its_own_transform_and_tokenizer_keeps_them(tmp_path):
+    """As SigLIP has them: a tower of timm, pictures squashed, a tokenizer of the hub."""
+    vocabulary = {word: k for k, word in enumerate(["<pad>", "<unk>", "a", "red", "cube"])}
+    words = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unk>")
+    tokenizer.save_pretrained(tmp_path / "made")
+    vision = {"image_size": 224, "timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "timm_proj": "linear"}
+    text = {"context_length": 6, "vocab_size": 5, "layers": 1, "width": 32, "heads": 1}
+    text |= {"hf_tokenizer_name": "us/made", "no_causal_mask": True, "pool_type": "last"}
+    model = {"embed_dim": 32, "custom_text": True, "vision_cfg": vision, "text_cfg": text}
+    write_configuration(tmp_path / "made", model, {"resize_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3})
+    clip = new_clip(tmp_path / "made", seed=0, device="cpu")
+    save_weights(clip, tmp_path / "made")
+    fill_cache(tmp_path, "us/made", {file.name: file for file in (tmp_path / "made").iterdir()})
+    done = fetch(tmp_path / "fetched", tmp_path, architecture="hf-hub:us/made", revision=COMMIT)
+    assert done.returncode == 0, done.stderr
+    fetched = load_clip(tmp_path / "fetched", device="cpu")
+    assert fetched.view == "squash" and same(tmp_path / "fetched", tmp_path / "made")
+    assert fetched.tokenize(["a red cube"]).tolist() == [[2, 3, 4, 0, 0, 0]]
+    assert truncated(fetched, ["a red cube", "a red cube a red cube a"]) == ["a red cube a red cube a"]
+    picture = Image.new("RGB", (64, 32), (255, 0, 0))
+    assert torch.allclose(fetched.preprocess(picture)[:, 0, 0], torch.tensor([1.0, -1.0, -1.0]))
+    with pytest.raises(ValueError, match="protocol.view `wide` needs a square ViT of open_clip"):
+        load_clip(tmp_path / "fetched", protocol=Protocol(view="wide"), device="cpu")

@@ -7,6 +7,8 @@ from lib.stats.textual import textual_tests
 from lib.stats.visual import shift_pivot, visual_tests
 
 BASELINE = "as it is"
+# Details of fine-tuning: the key of a run, as released, and as it should be.
+TUNING = (("lora_targets", "targets", "released", "attention"), ("lambda_1", "weight", 1.0, 0.5))
 
 
 def hazards(scores: pd.DataFrame, *, shifts: list[float], alpha: float, seed: int, draws: int) -> pd.DataFrame:
@@ -26,27 +28,64 @@ def hazards(scores: pd.DataFrame, *, shifts: list[float], alpha: float, seed: in
         }
         base, verdicts = measured[BASELINE]
         for name, (table, decided) in measured.items():
-            change = (table - base).abs().mean(axis=1).to_numpy()
-            low, high = bootstrap(change, lambda x: x.mean(-1), seed=seed, draws=draws)
-            moved = table["shift"][shifts].sub(table["shift", 0.0], axis=0).abs()
-            stable = decided.xs("stable")
-            rows.append(
-                {
-                    "hazard": name,
-                    "model": model,
-                    "image_set": image_set,
-                    "n": len(table),
-                    "score_change": change.mean(),
-                    "score_change_low": low,
-                    "score_change_high": high,
-                    "beta": table.attrs["beta"],
-                    "instability": moved.to_numpy().mean(),
-                    "cues": _share(decided.xs("cue")),
-                    "stable": _share(stable),
-                    "verdicts_changed": int((decided != verdicts).sum()),
-                }
-            )
+            row = {"hazard": name, "model": model, "image_set": image_set}
+            rows.append(row | _compare(table, base, decided, verdicts, shifts, seed=seed, draws=draws))
     return pd.DataFrame(rows)
+
+
+def tuning_hazards(
+    tuned: pd.DataFrame, tests: pd.DataFrame, runs: dict[str, dict], *, shifts: list[float], seed: int, draws: int
+) -> pd.DataFrame:
+    """The same for two details of fine-tuning: the released list of modules, and λ = 1, each against a run without it.
+
+    ``tuned`` are scores of tuned models, ``tests`` those of ``stats.tradeoff.tuned_tests``, ``runs`` by name. Pairs of runs
+    that differ in nothing else are compared; without such a pair there is no row.
+    """
+    rows = []
+    for hazard, key, released, careful in TUNING:
+        for name, spec in runs.items():
+            other = next((run for run, alike in runs.items() if alike == spec | {key: careful}), None)
+            if spec[key] != released or other is None:
+                continue
+            for image_set in tuned[tuned.model == name].image_set.unique():
+                (table, decided), (base, before) = (
+                    _tuned(tuned, tests, model=run, image_set=image_set) for run in (name, other)
+                )
+                row = {"hazard": f"{hazard} ({name})", "model": spec["model"], "image_set": image_set}
+                rows.append(row | _compare(table, base, decided, before, shifts, seed=seed, draws=draws))
+    return pd.DataFrame(rows)
+
+
+def _tuned(tuned: pd.DataFrame, tests: pd.DataFrame, **of: str) -> tuple[pd.DataFrame, pd.Series]:
+    part, tested = (table[(table[list(of)] == list(of.values())).all(axis=1)] for table in (tuned, tests))
+    table = shift_pivot(part[part.condition.isin(["shift", "mirror"])])
+    table.attrs["beta"] = tested.beta.iloc[0]
+    return table, pd.concat({"stable": tested.set_index("shift").stable})
+
+
+def _compare(
+    table: pd.DataFrame,
+    base: pd.DataFrame,
+    decided: pd.Series,
+    before: pd.Series,
+    shifts: list[float],
+    **resampling: int,
+) -> dict:
+    """How scores [image, condition] and verdicts differ from those of the baseline."""
+    change = (table - base).abs().mean(axis=1).to_numpy()
+    low, high = bootstrap(change, lambda x: x.mean(-1), **resampling)
+    moved = table["shift"][shifts].sub(table["shift", 0.0], axis=0).abs()
+    return {
+        "n": len(table),
+        "score_change": change.mean(),
+        "score_change_low": low,
+        "score_change_high": high,
+        "beta": table.attrs["beta"],
+        "instability": moved.to_numpy().mean(),
+        "cues": _share(decided.xs("cue")) if "cue" in decided.index else "",
+        "stable": _share(decided.xs("stable")),
+        "verdicts_changed": int((decided != before).sum()),
+    }
 
 
 def _measure(scores: pd.DataFrame, shifts: list[float], **test) -> tuple[pd.DataFrame, pd.Series]:

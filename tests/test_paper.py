@@ -1,0 +1,257 @@
+"""The profile `paper` from weights to tables, on made weights of ViT-B-32 and made panoramas of 512 x 1024 pixels."""
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from lib.imageset import load_image_set
+from lib.models import WEIGHTS, load_clip
+from lib.score import score_images
+from stages.parameters import tell
+from tests.copies import call, copy_repository, succeeds
+
+REPOSITORY = "timm/vit_base_patch32_clip_224.laion400m_e32"  # where open_clip fetches ViT-B-32, laion400m_e32
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+MODEL, QUICK = "vit_b_32_laion400m", "vit_b_32_laion400m_quickgelu"
+COUNT = 10  # pictures in each set: fewer, and no test of 42 could reject at the level below
+PROFILE = f"""
+extends: paper
+profile: made
+figures: results/made/figures
+models: [{MODEL}]
+weights: !replace
+  {MODEL}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
+  {QUICK}: {{architecture: ViT-B-32-quickgelu, pretrained: laion400m_e32}}
+visual_probe: {{curve: 8, alpha: 0.05, bootstrap: {{draws: 100}}}}
+textual_probe: {{alpha: 0.05, bootstrap: {{draws: 100}}}}
+finetune:
+  optimisation: {{epochs: 1}}
+  runs: !replace
+    made_attention_l050: {{model: {MODEL}, targets: attention, weight: 0.5, shifts: [0.0, 1.0]}}
+hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
+own_images: {{images: panoramas/360_real, model: results/made/models/{MODEL}, count: 4, shifts: 2}}
+"""
+RELEASED = f"""
+extends: paper_released
+profile: made_released
+figures: results/made_released/figures
+models: [{MODEL}]
+weights: !replace {{{MODEL}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}}}
+protocol: {{precision: float32}}
+visual_probe: {{alpha: 0.05}}
+"""
+
+
+def write_weights(path: Path) -> None:
+    """ViT-B-32 with random weights, but pictures and texts have a direction in common, so that scores are above 0."""
+    torch.manual_seed(0)
+    network = open_clip.create_model("ViT-B-32")
+    with torch.no_grad():
+        shared, read = torch.randn(768), torch.randn(512)
+        network.visual.ln_post.bias.copy_(shared)
+        network.ln_final.bias.copy_(read)
+        network.text_projection.add_(torch.outer(read, shared @ network.visual.proj) / read.square().sum())
+    path.parent.mkdir(parents=True)
+    save_file(network.state_dict(), path)
+
+
+def write_set(folder: Path, seed: int) -> None:
+    """Panoramas of smooth noise, JPEG and PNG, one with a caption beyond 77 tokens."""
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for k in range(COUNT):
+        name = f"room {k}.png" if k == 3 else f"szene_ä{k}.jpg"
+        low = Image.fromarray(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8))
+        low.resize((1024, 512), Image.Resampling.BICUBIC).save(folder / "images" / name, quality=95)
+        rows.append({"image": name, "caption": " ".join(f"thing {k}{j}" for j in range(60 if k == 5 else 3))})
+    cues = ["360 panorama", "360 photo"] * (COUNT // 2)
+    pd.DataFrame(rows).assign(cue=cues).to_csv(folder / "captions.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory) -> dict[str, str]:
+    """Settings for a machine without a network, whose cache holds the weights of one tag."""
+    home = tmp_path_factory.mktemp("home")
+    store = home / "hub" / f"models--{REPOSITORY.replace('/', '--')}"
+    write_weights(store / "snapshots" / COMMIT / WEIGHTS)
+    (store / "refs").mkdir()
+    (store / "refs" / "main").write_text(COMMIT)
+    return {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory, offline) -> Path:
+    """A copy of the repository with the pipeline run under the profile."""
+    folder = copy_repository(tmp_path_factory.mktemp("paper"), profile="world")
+    for seed, name in enumerate(("360_real", "360_syn", "360_train")):
+        write_set(folder / "panoramas" / name, seed)
+    for name, text in (("made", PROFILE), ("made_released", RELEASED)):
+        (folder / "profiles" / f"{name}.yaml").write_text(text)
+    succeeds(call(folder, "python", "-m", "stages.use_profile", "made"))
+    succeeds(call(folder, "dvc", "repro", **offline))
+    return folder
+
+
+def plain_scores(
+    paper: Path, weights: Path, image_set: str, shift: int, architecture: str = "ViT-B-32"
+) -> dict[str, float]:
+    """Scores as open_clip gives them, one picture at a time, shifted by ``shift`` pixels before its own transform."""
+    network, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=str(weights))
+    tokenize, scores = open_clip.get_tokenizer(architecture), {}
+    for row in pd.read_csv(paper / "panoramas" / image_set / "captions.csv").itertuples():
+        picture = np.array(Image.open(paper / "panoramas" / image_set / "images" / row.image))
+        with torch.no_grad():
+            seen = network.eval().encode_image(preprocess(Image.fromarray(np.roll(picture, shift, axis=1)))[None])
+            read = network.encode_text(tokenize([f"This is a {row.cue} of {row.caption}"]))
+        scores[row.image] = 100 * torch.cosine_similarity(seen, read).item()
+    return scores
+
+
+def scored(paper: Path, profile: str, model: str, image_set: str, shift: float) -> dict[str, float]:
+    table = pd.read_parquet(paper / f"results/{profile}/scores/visual/{model}__{image_set}.parquet")
+    rows = table[(table.condition == "shift") & (table.value == shift)]
+    return dict(zip(rows.image, rows.score, strict=True))
+
+
+def test_one_command_writes_every_table_and_figure(paper):
+    figures = paper / "results/made/figures"
+    tables = {path.stem for path in (figures / "tables").glob("*.csv")}
+    expected = {"textual", "visual", "normality", "verdicts", "hazards", "tradeoff", "claims", "own_images"}
+    assert expected <= tables and "exam" not in tables
+    assert len(list(figures.glob("*.png"))) >= 12
+    notebooks = {path.stem for path in (figures / "notebooks").glob("*.ipynb")}
+    assert "00_world" not in notebooks and {"01_textual_probe", "05_tradeoff", "10_claims"} <= notebooks
+    texts = [path.read_text() for path in (figures / "notebooks").glob("*.ipynb")]
+    assert not any("In the rendered world" in text for text in texts)
+    claims = pd.read_csv(figures / "tables" / "claims.csv")
+    assert set(claims.image_set) == {"360_real", "360_syn"} and len(claims) >= 8
+    assert "Data and pipelines are up to date." in call(paper, "dvc", "status").stdout
+    assert not call(paper, "git", "diff", "--stat", "--", "README.md", "figures").stdout
+
+
+def test_a_result_names_its_weights(paper, offline):
+    source = json.loads((paper / f"results/made/models/{MODEL}/source.json").read_text())
+    assert source["pretrained"] == "laion400m_e32" and len(source["sha256"]) == 64
+    assert json.loads((paper / f"results/made/models/{QUICK}/source.json").read_text())["sha256"] == source["sha256"]
+
+
+@pytest.mark.parametrize("shift", [0, 128, 512])
+def test_scores_are_those_of_open_clip(paper, shift):
+    weights = paper / f"results/made/models/{MODEL}" / WEIGHTS
+    ours, plain = (
+        scored(paper, "made", MODEL, "360_real", shift / 1024),
+        plain_scores(paper, weights, "360_real", shift),
+    )
+    assert ours.keys() == plain.keys() and len(set(ours.values())) == COUNT
+    assert max(abs(ours[name] - max(plain[name], 0)) for name in ours) < 1e-3
+
+
+def test_the_activation_that_the_weights_were_trained_with_gives_other_scores(paper):
+    plain = scored(paper, "made", MODEL, "360_real", 0.0)
+    clip, pictures = load_clip(paper / "results/made/models" / QUICK, device="cpu"), paper / "panoramas/360_real"
+    quick = pd.concat(score_images(clip, load_image_set(pictures), shifts=2)).set_index("image").score
+    weights = paper / f"results/made/models/{QUICK}" / WEIGHTS
+    reference = plain_scores(paper, weights, "360_real", 0, architecture="ViT-B-32-quickgelu")
+    assert max(abs(quick[name] - max(reference[name], 0)) for name in plain) < 1e-3
+    assert max(abs(quick[name] - plain[name]) for name in plain) > 1e-2
+
+
+def test_as_released_scores_are_rounded_and_copies_are_files(paper, offline):
+    succeeds(call(paper, "python", "-m", "stages.use_profile", "made_released"))
+    succeeds(call(paper, "dvc", "repro", "visual_probe", **offline))
+    weights = paper / f"results/made/models/{MODEL}" / WEIGHTS
+    ours, plain = scored(paper, "made_released", MODEL, "360_syn", 0.0), plain_scores(paper, weights, "360_syn", 0)
+    # By order: the captions belong to the pictures as sorted by name, whatever the table says.
+    table = pd.read_csv(paper / "panoramas/360_syn/captions.csv")
+    assert sorted(table.image) != table.image.tolist() and ours.keys() == plain.keys()
+    assert all(score == round(score, 4) for score in ours.values())
+    first = table.image[0] == sorted(table.image)[0]
+    assert not first or abs(ours[table.image[0]] - plain[table.image[0]]) < 1e-3
+    shifted = scored(paper, "made_released", MODEL, "360_real", 0.125)
+    exact = scored(paper, "made", MODEL, "360_real", 0.125)
+    assert shifted.keys() == exact.keys() and shifted != exact
+    succeeds(call(paper, "python", "-m", "stages.use_profile", "made"))
+
+
+@pytest.mark.parametrize(
+    ("change", "command", "sentence"),
+    [
+        (
+            ("ViT-B-32, pretrained", "ViT-Z-9, pretrained"),
+            ("fetch_model", MODEL),
+            "ViT-Z-9 is no architecture of open_clip",
+        ),
+        (("laion400m_e32}", "laion2b_e16}"), ("fetch_model", MODEL), "could not be fetched and is not in the cache"),
+        (("laion400m_e32}", "laion400m_e32, sha256: abc}"), ("fetch_model", MODEL), "expected abc"),
+        (
+            ("precision: float32", "precision: half"),
+            ("score_visual", MODEL, "360_real"),
+            "protocol.precision is 'half'",
+        ),
+        (
+            ("data: panoramas", "data: pictures"),
+            ("score_visual", MODEL, "360_real"),
+            "pictures/360_real/captions.csv does",
+        ),
+        (("view: own", "view: multi_view"), ("finetune", "made_attention_l050"), "protocol.view is multi_view"),
+    ],
+)
+def test_a_fault_is_told_in_one_sentence(paper, offline, change, command, sentence, monkeypatch):
+    monkeypatch.chdir(paper)
+    for name, value in offline.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(Path(offline["HF_HOME"], "hub")))
+    params = Path("params.yaml")
+    before = params.read_text()
+    assert change[0] in before
+    params.write_text(before.replace(*change))
+    stage, *arguments = command
+    with pytest.raises(SystemExit, match=sentence) as told:
+        tell(importlib.import_module(f"stages.{stage}").main, *arguments)
+    params.write_text(before)
+    assert "\n" not in str(told.value)
+    assert Path("results/made/models", MODEL, WEIGHTS).is_file()
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda folder: Image.new("RGB", (640, 512)).save(folder / "images" / "room 3.png"), "is 640 x 512: expected"),
+        (lambda folder: (folder / "images" / "room 3.png").write_bytes(b"x"), "room 3.png cannot be read as a picture"),
+    ],
+)
+def test_a_flawed_panorama_is_told_in_one_sentence(paper, offline, damage, sentence, tmp_path):
+    folder = paper / "panoramas" / "360_syn"
+    shutil.copytree(folder, tmp_path / "kept")
+    damage(folder)
+    done = call(paper, "dvc", "repro", "score_visual", **offline)
+    shutil.rmtree(folder)
+    shutil.move(tmp_path / "kept", folder)
+    assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_set_too_small_for_the_tests_is_told(paper, offline):
+    folder = paper / "panoramas" / "360_few"
+    write_set(folder, 3)
+    table = pd.read_csv(folder / "captions.csv")
+    for name in table.image[5:]:
+        (folder / "images" / name).unlink()
+    table.head(5).to_csv(folder / "captions.csv", index=False)
+    params = paper / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("image_sets: [360_real, 360_syn]", "image_sets: [360_few]"))
+    done = call(paper, "dvc", "repro", "visual_probe", **offline)
+    params.write_text(before)
+    assert done.returncode != 0 and "images" in done.stderr and "Traceback" not in done.stderr
+    assert "5" in done.stderr.split("failed with")[-1]
