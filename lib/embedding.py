@@ -13,7 +13,8 @@ from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
 
 from lib.models import Clip
-from lib.views import View, looks, tensor_transform
+from lib.turns import cut, resize_once
+from lib.views import Shift, View, looks, tensor_transform
 
 
 def embed_images(
@@ -49,25 +50,34 @@ def _inputs(
     Threads prepare the next ones while an accelerator works. A CPU would only fight with them for its cores.
     """
     tensors = tensor_transform(clip) if clip.protocol.resize == "tensor" else None
+    many = sum(isinstance(view, Shift) for view in views.values()) > 1
     ahead = 0 if clip.device.type == "cpu" else 2
     waiting: deque = deque()
     with ThreadPoolExecutor() as threads:
+
+        def prepare(pictures: Tensor, resized: Tensor | None, view: View) -> tuple[Tensor | Iterable[Tensor], int]:
+            if resized is not None and (inputs := cut(clip, resized, view, pictures.shape[-1])) is not None:
+                return inputs, 1
+            seen = looks(clip, view(pictures))
+            flat = seen.flatten(0, 1)
+            return tensors(flat) if tensors else threads.map(
+                lambda x: clip.preprocess(to_pil_image(x)), flat
+            ), seen.shape[1]
+
         for pictures in batches:
             if tensors:
                 pictures = pictures.to(clip.device)
+            resized = resize_once(clip, pictures, threads.map) if many else None
             for name, view in views.items():
-                seen = looks(clip, view(pictures))
-                count, flat = seen.shape[1], seen.flatten(0, 1)
-                jobs = tensors(flat) if tensors else threads.map(lambda x: clip.preprocess(to_pil_image(x)), flat)
-                waiting.append((name, jobs, count))
+                waiting.append((name, *prepare(pictures, resized, view)))
                 if len(waiting) > ahead:
                     yield _ready(*waiting.popleft())
         while waiting:
             yield _ready(*waiting.popleft())
 
 
-def _ready(name: Hashable, jobs: Tensor | Iterable[Tensor], count: int) -> tuple[Hashable, Tensor, int]:
-    return name, jobs if isinstance(jobs, Tensor) else torch.stack(list(jobs)), count
+def _ready(name: Hashable, inputs: Tensor | Iterable[Tensor], count: int) -> tuple[Hashable, Tensor, int]:
+    return name, inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs)), count
 
 
 @torch.no_grad()

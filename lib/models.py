@@ -105,6 +105,15 @@ def _changes(configuration: dict, protocol: Protocol) -> dict:
     return changes
 
 
+def normalise(network: nn.Module, images: Tensor) -> Tensor:
+    """uint8 images [B, 3, H, W] of the network's own input size, as its default transform hands them on."""
+    mean, std = (
+        torch.tensor(x, device=images.device)[:, None, None]
+        for x in (network.visual.image_mean, network.visual.image_std)
+    )
+    return (images / 255 - mean) / std
+
+
 def default_device() -> str:
     """A GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"

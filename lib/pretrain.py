@@ -9,12 +9,12 @@ import open_clip
 import pandas as pd
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.transforms.functional import center_crop
 from tqdm import tqdm
 
-from lib.models import Clip
+from lib.models import Clip, normalise
 
 MAX_LOGIT_SCALE = math.log(100)
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
@@ -46,15 +46,6 @@ def training_set(folder: Path, *, share: float, pictures: int) -> tuple[Tensor, 
         images.append(center_crop(stored[:count], stored.shape[2]))
         texts += table[table.picture < count].groupby("picture", sort=True).text.apply(list).tolist()
     return torch.cat(images), texts
-
-
-def normalise(network: nn.Module, images: Tensor) -> Tensor:
-    """uint8 images [B, 3, H, W] of the network's own input size, as its default transform hands them on."""
-    mean, std = (
-        torch.tensor(x, device=images.device)[:, None, None]
-        for x in (network.visual.image_mean, network.visual.image_std)
-    )
-    return (images / 255 - mean) / std
 
 
 def learning_rate(step: int, *, steps: int, warmup: int) -> float:

@@ -29,7 +29,8 @@ from lib.models import Clip, load_clip
 from lib.protocol import CHOICES, DTYPES, VIEWS, Protocol
 from lib.report import write_report
 from lib.scoring import clip_score
-from lib.shifts import curve, shift_view
+from lib.shifts import curve
+from lib.views import Shift
 from lib.weights import Weights, fetch_clip
 
 SCORES, REPORT = "scores.csv", "report.html"
@@ -53,7 +54,7 @@ def score_images(
     shares = [0.0, *curve(shifts)]
     seams: deque[Tensor] = deque()
     batches = _watched(pictures.batches(batch, start), seams)
-    views = {share: shift_view(share) for share in shares}
+    views = {share: Shift(share) for share in shares}
     table, texts = pictures.table[start:], pictures.texts[start:]
     done = 0
     for seen in embed_batches(clip, batches, views, total=len(table)):
@@ -172,7 +173,7 @@ def tensor_deviation(clip: Clip, pictures: ImageSet, *, count: int = 16) -> Tens
     scores = []
     for resize in ("pil", "tensor"):
         used = replace(clip, protocol=replace(clip.protocol, resize=resize))
-        seen = embed_images(used, first.batches(count), {0.0: shift_view(0.0)}, total=len(first.table))
+        seen = embed_images(used, first.batches(count), {0.0: Shift(0.0)}, total=len(first.table))
         scores.append(clip_score(seen[0.0], read, floor=False))
     return (scores[0] - scores[1]).abs()
 

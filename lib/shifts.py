@@ -6,16 +6,11 @@ import pandas as pd
 from torch import Tensor
 
 from lib.models import Clip
-from lib.panorama import circular_shift, mirror
+from lib.panorama import mirror
 from lib.scoring import score_table
-from lib.views import View, saved_copies
+from lib.views import Shift, View, saved_copies
 
 MIRROR = ("mirror", 0.0)
-
-
-def shift_view(share: float) -> View:
-    """The circular shift by a share of the width: δ = share · W, to the nearest pixel, uint8 [B, 3, H, W] -> the same."""
-    return lambda panoramas: circular_shift(panoramas, round(share * panoramas.shape[-1]))
 
 
 def shift_views(shares: Iterable[float], *, copies: int | None = None) -> dict[tuple[str, float], View]:
@@ -23,10 +18,10 @@ def shift_views(shares: Iterable[float], *, copies: int | None = None) -> dict[t
 
     With ``copies``, shifted and mirrored pictures come back from JPEG files of that quality, as in the released protocol.
     """
-    changed = {("shift", share): shift_view(share) for share in shares} | {MIRROR: mirror}
+    changed = {("shift", share): Shift(share) for share in shares} | {MIRROR: mirror}
     if copies is not None:
         changed = {condition: _saved(view, copies) for condition, view in changed.items()}
-    return {("shift", 0.0): shift_view(0.0)} | changed
+    return {("shift", 0.0): Shift(0.0)} | changed
 
 
 def _saved(view: View, quality: int) -> View:

@@ -2,16 +2,27 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, center_crop, pil_to_tensor, resize
 
-from lib.models import Clip
-from lib.panorama import perspective
+from lib.models import Clip, normalise
+from lib.panorama import circular_shift, perspective
 
 View = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The circular shift by a share of the width: δ = share · W, to the nearest pixel, uint8 [B, 3, H, W] -> the same."""
+
+    share: float
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        return circular_shift(panoramas, round(self.share * panoramas.shape[-1]))
 
 
 def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View:
@@ -55,9 +66,7 @@ def tensor_transform(clip: Clip) -> View:
     size = settings["size"] if isinstance(settings["size"], (tuple, list)) else (settings["size"],) * 2
 
     def transform(pictures: Tensor) -> Tensor:
-        mean, std = (torch.tensor(settings[key], device=pictures.device)[:, None, None] for key in ("mean", "std"))
-        seen = fit(pictures, tuple(size), settings["resize_mode"], settings["interpolation"])
-        return (seen / 255 - mean) / std
+        return normalise(clip.network, fit(pictures, tuple(size), settings["resize_mode"], settings["interpolation"]))
 
     return transform
 

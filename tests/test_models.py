@@ -12,8 +12,8 @@ from PIL import Image
 
 from lib.embedding import embed_images, embed_texts, truncated
 from lib.exam import examine
-from lib.models import WEIGHTS, load_clip, new_clip, save_weights, write_configuration
-from lib.pretrain import normalise, train_clip
+from lib.models import WEIGHTS, load_clip, new_clip, normalise, save_weights, write_configuration
+from lib.pretrain import train_clip
 from lib.prompts import prompt
 from lib.scoring import textual_scores
 from lib.views import perspective_view

@@ -1,6 +1,8 @@
 """Every detail of the protocol against a plain reference, and its effect on a made model."""
 
 import io
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -8,16 +10,19 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lib.embedding import embed_images
 from lib.imageset import load_image_set
 from lib.models import load_clip
-from lib.panorama import perspective
+from lib.panorama import mirror, perspective
 from lib.protocol import Protocol, read_protocol
 from lib.scoring import score_table
 from lib.shifts import shift_views
-from lib.views import fit
+from lib.turns import cut, resize_once
+from lib.views import Shift, fit
 from tests.small_clips import small_clip
 
 SIZE = 32
@@ -204,3 +209,31 @@ def test_a_batch_that_does_not_fit_is_halved_and_said_so(folder, panoramas, monk
     monkeypatch.setattr(clip.network.visual, "forward", lambda x: (_ for _ in ()).throw(RuntimeError("else")))
     with pytest.raises(RuntimeError, match="else"):
         embed_images(clip, [panoramas], ORIGINAL, total=4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    eighths=st.integers(4, 24), size=st.sampled_from([16, 32, 48]), shift=st.integers(0, 31), seed=st.integers(0, 99)
+)
+def test_a_shift_cut_from_one_resize_is_the_shifted_picture_resized(eighths, size, shift, seed):
+    """Exactly: a shift that is whole before and after commutes with PIL's resize, and so does the mirror."""
+    height, share = 8 * eighths, shift / 32
+    rng = np.random.default_rng(seed)
+    panorama = torch.from_numpy(rng.integers(0, 256, (3, height, 2 * height), dtype=np.uint8))
+    with tempfile.TemporaryDirectory() as folder:
+        clip = small_clip(Path(folder, "small"), image_size=size)
+    resized = resize_once(clip, panorama[None], map)
+    for view in (Shift(share), mirror):
+        inputs = cut(clip, resized, view, 2 * height)
+        if inputs is None:
+            assert view is not mirror and (share * 2 * height % 1 or share * 2 * size % 1)
+        else:
+            assert torch.equal(inputs[0], clip.preprocess(picture(view(panorama))))
+
+
+def test_other_views_are_not_cut(folder, panoramas):
+    for view in ("squash", "letterbox", "wide", "multi_view"):
+        assert resize_once(load_clip(folder, protocol=Protocol(view=view), device="cpu"), panoramas, map) is None
+    clip = load_clip(folder, device="cpu")
+    assert resize_once(clip, panoramas[..., :64], map) is None  # squares
+    assert cut(clip, resize_once(clip, panoramas, map), lambda x: x, 128) is None
