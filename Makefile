@@ -38,5 +38,5 @@ setup: .venv/installed
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("Python 3.11 is needed: install it, or name it by make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement requirements.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
