@@ -46,8 +46,8 @@ def fit(pictures: Tensor, size: tuple[int, int], mode: str, interpolation: str =
 
     ``shortest`` fills the size and crops the middle, ``longest`` shows all with black bars, ``squash`` changes the aspect.
 
-    >>> fit(torch.ones(1, 3, 8, 16), (4, 4), "longest")[0, 0, :, 0]
-    tensor([0., 1., 1., 0.])
+    >>> fit(torch.full((1, 3, 8, 16), 9, dtype=torch.uint8), (4, 4), "longest")[0, 0, :, 0]
+    tensor([0, 9, 9, 0], dtype=torch.uint8)
     """
     height, width = pictures.shape[-2:]
     within = size

@@ -25,7 +25,7 @@ def hazard_changes(table: pd.DataFrame, *, baseline: str) -> Figure:
         beta = table[(table.hazard == baseline) & (table.image_set == image_set)].beta.iloc[0]
         axis.axvline(beta, color=marks[0].get_color(), linestyle=":", linewidth=0.9)
     axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    axis.set(xscale="log", xlabel=r"mean change, points ($\beta$ dotted; 0 at the edge)")
+    axis.set(xscale="log", xlabel=r"mean change, points ($\beta$ dotted)")
     axis.grid(axis="x", color="0.92")
     axis.legend(loc="upper left", frameon=False)
     return figure
