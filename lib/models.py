@@ -50,10 +50,8 @@ class Clip:
         return nullcontext()
 
 
-def load_clip(
-    folder: str | Path, *, name: str | None = None, protocol: Protocol | None = None, device: str | None = None
-) -> Clip:
-    """Load the model in ``folder``, called ``name`` or as the folder; on a GPU if there is one and ``device`` is None.
+def load_clip(folder: str | Path, *, protocol: Protocol | None = None, device: str | None = None) -> Clip:
+    """Load the model in ``folder``, named after it; on a GPU if there is one and ``device`` is None.
 
     Raises FileNotFoundError where the configuration or the weights are missing, ValueError where they do not fit.
     """
@@ -68,7 +66,7 @@ def load_clip(
         )
     except UNREADABLE as error:
         raise ValueError(f"the weights in {folder} do not fit {CONFIGURATION} beside them: {brief(error)}") from error
-    return _clip(network, preprocess, folder, name, protocol)
+    return _clip(network, preprocess, folder, protocol)
 
 
 def new_clip(folder: str | Path, *, seed: int, device: str | None = None) -> Clip:
@@ -77,17 +75,15 @@ def new_clip(folder: str | Path, *, seed: int, device: str | None = None) -> Cli
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", load_weights=False)
-    return _clip(network.to(device or default_device()), preprocess, Path(folder), None, Protocol())
+    return _clip(network.to(device or default_device()), preprocess, Path(folder), Protocol())
 
 
-def _clip(
-    network: nn.Module, preprocess: Callable[[Image], Tensor], folder: Path, name: str | None, protocol: Protocol
-) -> Clip:
+def _clip(network: nn.Module, preprocess: Callable[[Image], Tensor], folder: Path, protocol: Protocol) -> Clip:
     view = protocol.view
     if view == "own":
         view = {mode: view for view, mode in RESIZE_MODES.items()}[network.visual.preprocess_cfg["resize_mode"]]
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
-    return Clip(name or folder.resolve().name, network.eval(), preprocess, tokenize, view, protocol)
+    return Clip(folder.resolve().name, network.eval(), preprocess, tokenize, view, protocol)
 
 
 def _changes(configuration: dict, protocol: Protocol) -> dict:

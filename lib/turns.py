@@ -13,7 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor, resize, to_pil_imag
 
 from lib.models import Clip, normalise
 from lib.panorama import mirror
-from lib.views import Shift, View
+from lib.views import Shift, View, input_size
 
 MARGIN = 8  # the panorama is continued by 1 / MARGIN of its width: more than the resize looks beyond a pixel
 
@@ -24,10 +24,10 @@ def resize_once(clip: Clip, panoramas: Tensor, map: Callable[..., Iterable]) -> 
     None where no shift can be cut out of that: another view than the centre crop, or sizes that are no whole numbers.
     """
     height, width = panoramas.shape[-2:]
-    size = _size(clip)
+    size, across = input_size(clip)
     if clip.view != "center_crop" or clip.protocol.resize != "pil" or width != 2 * height:
         return None
-    if size is None or width % MARGIN or 2 * size % MARGIN:
+    if size != across or width % MARGIN or 2 * size % MARGIN:
         return None
     beyond, outside = width // MARGIN, 2 * size // MARGIN
     continued = torch.cat([panoramas[..., -beyond:], panoramas, panoramas[..., :beyond]], dim=-1)
@@ -51,9 +51,3 @@ def cut(clip: Clip, resized: Tensor, view: View, width: int) -> Tensor | None:
         return None
     shifted = resized.roll(int(2 * size * view.share), dims=-1)
     return normalise(clip.network, shifted[..., size // 2 : size // 2 + size])
-
-
-def _size(clip: Clip) -> int | None:
-    size = clip.network.visual.preprocess_cfg["size"]
-    sides = set(size) if isinstance(size, (tuple, list)) else {size}
-    return sides.pop() if len(sides) == 1 else None

@@ -62,13 +62,18 @@ def tensor_transform(clip: Clip) -> View:
 
     PIL rounds between its two passes, so one pixel in seven differs by one level.
     """
-    settings = clip.network.visual.preprocess_cfg
-    size = settings["size"] if isinstance(settings["size"], (tuple, list)) else (settings["size"],) * 2
+    settings, size = clip.network.visual.preprocess_cfg, input_size(clip)
 
     def transform(pictures: Tensor) -> Tensor:
-        return normalise(clip.network, fit(pictures, tuple(size), settings["resize_mode"], settings["interpolation"]))
+        return normalise(clip.network, fit(pictures, size, settings["resize_mode"], settings["interpolation"]))
 
     return transform
+
+
+def input_size(clip: Clip) -> tuple[int, int]:
+    """Height and width of what the network reads."""
+    size = clip.network.visual.preprocess_cfg["size"]
+    return tuple(size) if isinstance(size, (tuple, list)) else (size, size)
 
 
 def looks(clip: Clip, pictures: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from lib.finetune.attention import fuse_attention, separate_attention
-from lib.models import Clip
+from lib.models import Clip, brief
 
 # Modules adapted. `released` is the list of the paper's script, of which peft and nn.MultiheadAttention leave only c_fc
 # alive; `attention` adapts all projections of attention and MLP, the former separated into modules of their own.
@@ -125,8 +125,7 @@ def load_adapter(clip: Clip, folder: str | Path) -> Clip:
     try:
         network.visual = PeftModel.from_pretrained(network.visual, folder).eval()
     except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"the adapter {folder} does not fit the model {clip.name}: {reason}") from error
+        raise ValueError(f"the adapter {folder} does not fit the model {clip.name}: {brief(error)}") from error
     return replace(clip, name=Path(folder).name)
 
 
