@@ -1,5 +1,6 @@
 # make repro        run the pipeline (PROFILE=tiny switches the profile first)
 # make seeds        run it again from two other seeds of the world, and compare the claims
+# make shares       run the study of views on models with other shares of panoramas, in three more worlds
 # make test         run the tests
 # make world        render the embedded image sets anew
 # make check-data   list what is wrong with an image set, and draw its contact sheet (SET=FOLDER; without, all of data/)
@@ -8,7 +9,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro seeds test world check-data lint
+.PHONY: setup repro seeds shares test world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/dvc repro
@@ -17,6 +18,14 @@ seeds: setup
 	for seed in seed1 seed2; do \
 		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/dvc repro && \
 		cp results/$$seed/figures/tables/claims.csv figures/replicates/$$seed.csv || exit 1; \
+	done
+	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
+
+shares: setup
+	for world in shares0 shares1 shares2; do \
+		.venv/bin/python -m stages.use_profile $$world && .venv/bin/dvc repro textual_probe crop_or_model && \
+		mkdir -p figures/replicates/$$world && for table in textual_summary decomposition crop_or_model_claims; do \
+		cp results/$$world/figures/tables/$$table.csv figures/replicates/$$world/ || exit 1; done || exit 1; \
 	done
 	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
 

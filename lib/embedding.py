@@ -30,7 +30,7 @@ def embed_batches(
     clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
 ) -> Iterator[dict[Hashable, Tensor]]:
     """The same batch by batch, so that memory does not grow with their number: for each view the embeddings [B, D]."""
-    encode = _encoder(clip, clip.network.encode_image)
+    encode = encoder(clip, clip.network.encode_image)
     seen: dict[Hashable, Tensor] = {}
     with tqdm(total=total, desc=f"{clip.name}: images") as progress:
         for name, inputs, count in _inputs(clip, batches, views):
@@ -84,13 +84,13 @@ def _ready(name: Hashable, inputs: Tensor | Iterable[Tensor], count: int) -> tup
 def embed_texts(clip: Clip, texts: Sequence[str], *, batch: int = 256) -> Tensor:
     """Unit embeddings [N, D] of texts, each distinct text embedded once."""
     distinct = list(dict.fromkeys(texts))
-    encode = _encoder(clip, clip.network.encode_text)
+    encode = encoder(clip, clip.network.encode_text)
     parts = [encode(clip.tokenize(distinct[k : k + batch])) for k in range(0, len(distinct), batch)]
     row = {text: k for k, text in enumerate(distinct)}
     return torch.cat(parts)[[row[text] for text in texts]]
 
 
-def _encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """A tower from inputs [B, ...] to unit embeddings [B, D]; a batch that memory does not hold goes through in halves."""
     largest = sys.maxsize
 

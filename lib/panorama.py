@@ -10,6 +10,7 @@ Conventions, used in the whole project
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -77,11 +78,19 @@ def rotate(directions: Tensor, yaw: float, pitch: float = 0.0) -> Tensor:
 def perspective(panorama: Tensor, *, yaw: float = 0.0, pitch: float = 0.0, fov: float = 90.0, size: int) -> Tensor:
     """Gnomonic view [..., C, size, size] of a panorama [..., C, H, 2H], bilinear and seamless.
 
-    One column is repeated on each side and one row beyond each pole (there the panorama continues half a turn
-    further), so that neither the seam at 180 degrees nor the poles are visible.
-
     >>> perspective(torch.ones(3, 8, 16), yaw=180.0, size=4).shape
     torch.Size([3, 4, 4])
+    """
+    return perspectives(panorama, [yaw], pitch=pitch, fov=fov, size=size)[0]
+
+
+def perspectives(
+    panorama: Tensor, yaws: Sequence[float], *, pitch: float = 0.0, fov: float = 90.0, size: int
+) -> Tensor:
+    """The gnomonic views in several directions, [K, ..., C, size, size].
+
+    One column is repeated on each side and one row beyond each pole (there the panorama continues half a turn
+    further), so that neither the seam at 180 degrees nor the poles are visible.
     """
     height, width = panorama.shape[-2:]
     if width != 2 * height:
@@ -91,11 +100,11 @@ def perspective(panorama: Tensor, *, yaw: float = 0.0, pitch: float = 0.0, fov: 
     flat = torch.cat([over_pole[..., :1, :], flat, over_pole[..., -1:, :]], dim=-2)
     flat = torch.cat([flat[..., -1:], flat, flat[..., :1]], dim=-1)
 
-    rays = pinhole_directions(size, fov, yaw=yaw, pitch=pitch, device=panorama.device)
+    rays = torch.cat([pinhole_directions(size, fov, yaw=yaw, pitch=pitch, device=panorama.device) for yaw in yaws])
     column = (torch.atan2(rays[..., 0], rays[..., 1]) / math.pi + 1) * width / 2
     row = (0.5 - torch.asin(rays[..., 2].clamp(-1, 1)) / math.pi) * height
     # grid_sample reads -1 ... 1 as the outer pixel edges; the padding moved everything by one pixel.
     grid = torch.stack([(column + 1) / (width + 2) * 2 - 1, (row + 1) / (height + 2) * 2 - 1], dim=-1)
     grid = grid.to(panorama.dtype).expand(len(flat), -1, -1, -1)
-    view = F.grid_sample(flat, grid, mode="bilinear", align_corners=False)
-    return view.reshape(*panorama.shape[:-2], size, size)
+    views = F.grid_sample(flat, grid, mode="bilinear", align_corners=False)
+    return views.unflatten(-2, (len(yaws), size)).movedim(-3, 0).reshape(len(yaws), *panorama.shape[:-2], size, size)

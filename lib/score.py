@@ -191,7 +191,12 @@ def main() -> None:
     parser.add_argument("--adapter", help="folder of an adapter in PEFT's format")
     parser.add_argument("--out", default="report", help="folder of the report (%(default)s)")
     parser.add_argument("--shifts", type=int, default=8, help="steps of a whole turn (%(default)s)")
-    parser.add_argument("--view", choices=VIEWS, default="own", help="what the model sees of a panorama (%(default)s)")
+    parser.add_argument(
+        "--view",
+        choices=VIEWS,
+        default="squash",
+        help="what the model sees of a panorama; own: its own transform (%(default)s)",
+    )
     parser.add_argument("--precision", choices=DTYPES, default="float32", help="(%(default)s)")
     parser.add_argument("--resize", choices=CHOICES["resize"], default="pil", help="tensor is faster (%(default)s)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")

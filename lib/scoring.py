@@ -47,5 +47,12 @@ def score_table(
         raise ValueError(f"model {clip.name}, {image_set}: some scores are not numbers: check the weights")
     if clip.protocol.decimals is not None:
         scores = scores.round(decimals=clip.protocol.decimals)
+    return measured(clip, image_set, image, condition, value, view, scores)
+
+
+def measured(
+    clip: Clip, image_set: str, image: pd.Series, condition: str, value, view: str, numbers: Tensor
+) -> pd.DataFrame:
+    """Any number [N] for each picture under one condition (a score, a rank), in the columns of a score table."""
     columns = {"model": clip.name, "image_set": image_set, "image": image, "condition": condition, "value": value}
-    return pd.DataFrame(columns | {"view": view, "score": scores})
+    return pd.DataFrame(columns | {"view": view, "score": numbers.double()})

@@ -10,6 +10,7 @@ from lib.embedding import embed_images, embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip
 from lib.prompts import prompt
+from lib.scoring import measured
 from lib.shifts import shift_scores, shift_views
 from lib.views import View
 
@@ -35,8 +36,9 @@ def tradeoff_scores(
     parts = [shift_scores(clip, pictures.table, seen, read, image_set=pictures.name)]
     for view, images, texts in ((PANORAMA, wide, read), (PERSPECTIVE, flat, flat_read)):
         for condition, rank in (("image_to_text", ranks(images, texts)), ("text_to_image", ranks(texts, images))):
-            parts.append(_rows(clip, pictures, condition, view, rank))
-    parts.append(_rows(clip, pictures, "likeness", PANORAMA, likeness(wide)))
+            parts.append(measured(clip, pictures.name, pictures.table.image, condition, 0.0, view, rank))
+    alike = likeness(wide)
+    parts.append(measured(clip, pictures.name, pictures.table.image, "likeness", 0.0, PANORAMA, alike))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -48,8 +50,3 @@ def likeness(images: Tensor) -> Tensor:
     (tensor([0., 0., 0.]), tensor([1., 1., 1.]))
     """
     return (images @ images.sum(0) - images.square().sum(1)) / (len(images) - 1)
-
-
-def _rows(clip: Clip, pictures: ImageSet, condition: str, view: str, values: Tensor) -> pd.DataFrame:
-    columns = {"model": clip.name, "image_set": pictures.name, "image": pictures.table.image, "condition": condition}
-    return pd.DataFrame(columns | {"value": 0.0, "view": view, "score": values.double()})

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, center_crop, pil_to_tensor, resize
 
 from lib.models import Clip, normalise
-from lib.panorama import circular_shift, perspective
+from lib.panorama import circular_shift, perspective, perspectives
 
 View = Callable[[Tensor], Tensor]
 
@@ -23,6 +23,35 @@ class Shift:
 
     def __call__(self, panoramas: Tensor) -> Tensor:
         return circular_shift(panoramas, round(self.share * panoramas.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The middle square of a panorama shifted by ``share``, turned in itself by ``turn`` of its own width.
+
+    uint8 [B, 3, H, 2H] -> uint8 [B, 3, H, H]. Every turn shows the same half of the sphere, elsewhere in the picture, which no
+    camera would: the window's left edge follows its right one.
+    """
+
+    share: float
+    turn: float
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        height = panoramas.shape[-2]
+        square = center_crop(Shift(self.share)(panoramas), [height, height])
+        return circular_shift(square, round(self.turn * height))
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Pictures uint8 [B, 3, H, W] as they come back from ``share`` of their size."""
+
+    share: float
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        size = pictures.shape[-2:]
+        smaller = resize(pictures, [round(self.share * pixels) for pixels in size], InterpolationMode.BICUBIC)
+        return resize(smaller, list(size), InterpolationMode.BICUBIC)
 
 
 def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View:
@@ -38,7 +67,8 @@ def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View
 def around(panoramas: Tensor, *, count: int, fov: float, size: int) -> Tensor:
     """``count`` photographs in equal steps around the horizon: uint8 [B, 3, H, 2H] -> uint8 [B, count, 3, size, size]."""
     yaws = [360 / count * k for k in range(count)]
-    return torch.stack([perspective_view(yaw=yaw, pitch=0, fov=fov, size=size)(panoramas) for yaw in yaws], dim=1)
+    seen = perspectives(panoramas.float() / 255, yaws, fov=fov, size=size)
+    return (seen * 255).round().byte().transpose(0, 1)
 
 
 def fit(pictures: Tensor, size: tuple[int, int], mode: str, interpolation: str = "bicubic") -> Tensor:

@@ -23,9 +23,17 @@ BATCH = 16
 
 
 def panoramas(
-    name: str, *, split: str, where: str | None, seed: int, count: int, height: int, cues: list[str]
+    name: str,
+    *,
+    split: str,
+    where: str | None,
+    seed: int,
+    count: int,
+    height: int,
+    cues: list[str],
+    yaw: float = 0.0,
 ) -> Iterator[Picture]:
-    """Panoramas of the scenes of a split, with captions, and format cues in equal parts.
+    """Panoramas of the scenes of a split, with captions, and format cues in equal parts; the camera turned by ``yaw``.
 
     Rendered in float64, where the rounding that differs between processors does not reach the 8 bits of a pixel.
     """
@@ -33,7 +41,7 @@ def panoramas(
     rng = random.Random(f"{seed}/captions/{name}")
     for start in tqdm(range(0, count, BATCH), desc=name):
         batch = scenes[start : start + BATCH]
-        pictures = render(batch, [Camera()] * len(batch), height, dtype=torch.float64).image
+        pictures = render(batch, [Camera(yaw=yaw)] * len(batch), height, dtype=torch.float64).image
         for k, (scene, picture) in enumerate(zip(batch, pictures, strict=True), start):
             image = (picture * 255).round().byte()
             yield Picture(f"{name}_{k:03d}.jpg", image, scene_caption(scene, rng), cues[k % len(cues)])

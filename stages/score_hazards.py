@@ -6,7 +6,6 @@ Writes results/PROFILE/scores/hazards/MODEL.parquet.
 """
 
 import sys
-from pathlib import Path
 
 import pandas as pd
 
@@ -17,6 +16,7 @@ from lib.scoring import textual_scores
 from lib.shifts import curve, shift_scores, shift_views
 from lib.stats.hazards import BASELINE
 from stages.inputs import read_image_set, read_model
+from stages.outputs import write_scores
 from stages.parameters import read_params, tell
 
 
@@ -28,9 +28,7 @@ def main(model: str) -> None:
         for name in params["image_sets"]:
             pictures = read_image_set(params, name, clip).head(params["hazards"]["images"])
             parts.append(both_probes(clip, pictures, params).assign(hazard=hazard))
-    path = Path("results", params["profile"], "scores", "hazards", f"{model}.parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
+    write_scores(parts, params, "hazards", model)
 
 
 def both_probes(clip: Clip, pictures: ImageSet, params: dict) -> pd.DataFrame:

@@ -9,14 +9,13 @@ Writes results/PROFILE/scores/tradeoff/RUN.parquet (or MODEL.parquet).
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from lib.finetune.lora import load_adapter, merge_adapter
 from lib.imageset import load_image_set
 from lib.shifts import curve
 from lib.tradeoff import tradeoff_scores
 from lib.views import perspective_view
 from stages.inputs import read_model, read_run
+from stages.outputs import write_scores
 from stages.parameters import read_params, tell
 
 
@@ -40,9 +39,7 @@ def main(*arguments: str) -> None:
         )
         for folder in (*folders, Path(params["finetune"]["image_set"]))
     ]
-    path = results / "scores" / "tradeoff" / f"{name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat(scores, ignore_index=True).to_parquet(path, index=False)
+    write_scores(scores, params, "tradeoff", name)
 
 
 if __name__ == "__main__":

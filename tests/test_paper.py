@@ -38,6 +38,14 @@ finetune:
   runs: !replace
     made_attention_l050: {{model: {MODEL}, targets: attention, weight: 0.5, shifts: [0.0, 1.0]}}
 hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
+crop_or_model:
+  images: {COUNT}
+  views: [center_crop, squash, wide]
+  steps: 4
+  turns: 2
+  inside: {{models: [{MODEL}], views: [squash], images: 4}}
+  alpha: 0.05
+  bootstrap: {{draws: 100}}
 own_images: {{images: panoramas/360_real, model: results/made/models/{MODEL}, count: 4, shifts: 2}}
 """
 RELEASED = f"""
@@ -126,7 +134,17 @@ def scored(paper: Path, profile: str, model: str, image_set: str, shift: float) 
 def test_one_command_writes_every_table_and_figure(paper):
     figures = paper / "results/made/figures"
     tables = {path.stem for path in (figures / "tables").glob("*.csv")}
-    expected = {"textual", "visual", "normality", "verdicts", "hazards", "tradeoff", "claims", "own_images"}
+    expected = {
+        "textual",
+        "visual",
+        "normality",
+        "verdicts",
+        "hazards",
+        "tradeoff",
+        "claims",
+        "own_images",
+        "decomposition",
+    }
     assert expected <= tables and "exam" not in tables
     assert len(list(figures.glob("*.png"))) >= 12
     notebooks = {path.stem for path in (figures / "notebooks").glob("*.ipynb")}
@@ -195,12 +213,12 @@ def test_as_released_scores_are_rounded_and_copies_are_files(paper, offline):
         (("laion400m_e32}", "laion400m_e32, sha256: abc}"), ("fetch_model", MODEL), "expected abc"),
         (
             ("precision: float32", "precision: half"),
-            ("score_visual", MODEL, "360_real"),
+            ("score_probes", MODEL, "360_real"),
             "protocol.precision is 'half'",
         ),
         (
             ("data: panoramas", "data: pictures"),
-            ("score_visual", MODEL, "360_real"),
+            ("score_probes", MODEL, "360_real"),
             "pictures/360_real/captions.csv does",
         ),
         (("view: own", "view: multi_view"), ("finetune", "made_attention_l050"), "protocol.view is multi_view"),
@@ -235,7 +253,7 @@ def test_a_flawed_panorama_is_told_in_one_sentence(paper, offline, damage, sente
     folder = paper / "panoramas" / "360_syn"
     shutil.copytree(folder, tmp_path / "kept")
     damage(folder)
-    done = call(paper, "dvc", "repro", "score_visual", **offline)
+    done = call(paper, "dvc", "repro", "score_probes", **offline)
     shutil.rmtree(folder)
     shutil.move(tmp_path / "kept", folder)
     assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr

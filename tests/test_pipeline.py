@@ -23,6 +23,11 @@ CONTRACT = {
     "hazards": "hazard,model,image_set,n,score_change,",
     "own_images": "image,caption,score,robust,spread,worst,worst_yaw,seam",
     "tradeoff": "model,base,strategy,lambda,shifts_drawn,image_set,trained_on,n,",
+    "decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content,own,share,",
+    "bounds": "model,image_set,view,control,n,beta,",
+    "ways": "model,image_set,view,averaged,passes,n,sd,",
+    "crop_or_model_claims": "claim,finding,model,tuning,image_set,measure,value,low,high,verdict",
+    "share_trends": "image_set,measure,worlds,rho,least,most,p,p_holm",
     "claims": "claim,paper,model,tuning,image_set,measure,tests,value,low,high,verdict,seeds,agree,least,most",
 }
 
@@ -46,7 +51,7 @@ def test_every_stage_writes_what_it_promises(clone):
         assert (figures / f"tables/{table}.csv").read_text().startswith(columns)
         assert all((figures / f"tables/{table}{suffix}").stat().st_size for suffix in (".md", ".tex"))
     pictures = {path.stem for path in figures.glob("*.png")}
-    assert pictures == {path.stem for path in figures.glob("*.svg")} and len(pictures) >= 13
+    assert pictures == {path.stem for path in figures.glob("*.svg")} and len(pictures) >= 20
     p_values = [
         line for path in figures.glob("tables/*.md") for line in path.read_text().splitlines() if "p_holm" in line
     ]
@@ -120,9 +125,10 @@ def test_a_new_model_is_all_that_is_computed(clone):
     shutil.rmtree(clone / "results/tiny/models/clip_new")
     stages = [line.split("'")[1].split("@") for line in due.splitlines() if line.startswith("Running stage")]
     scored = {name for name, item in stages if "clip_new" in item}
-    assert scored == {"score_textual", "score_visual", "score_frozen"}
+    assert scored == {"score_probes", "score_frozen", "score_views"}
     others = {name for name, item in stages if "clip_new" not in item}
-    assert others <= {"world", "textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "claims", "readme"}
+    notebooks = {"world", "textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "crop_or_model", "shares"}
+    assert others <= notebooks | {"claims", "readme"}
 
 
 def test_a_fault_in_the_data_is_told_through_dvc_and_costs_nothing(clone):
@@ -177,10 +183,10 @@ def test_a_changed_notebook_fails(clone, change, fault):
     ("command", "fault"),
     [
         (
-            ("score_textual", "clip_p99", "world_indoor"),
+            ("score_probes", "clip_p99", "world_indoor"),
             "there is no model clip_p99 in params.yaml: choose one of clip_p00",
         ),
-        (("score_visual", "clip_p00", "world_moon"), "world_moon/captions.csv does not exist"),
+        (("score_probes", "clip_p00", "world_moon"), "world_moon/captions.csv does not exist"),
         (("finetune", "tiny_p99"), "there is no run tiny_p99 in params.yaml: choose one of tiny_p30"),
         (("score_tradeoff", "--frozen", "clip_p99"), "there is no model clip_p99"),
     ],

@@ -222,3 +222,11 @@ def test_scores_that_cannot_be_tested_are_refused(scores):
     for fault, changes in (("alpha is 2: expected", {"alpha": 2}), ("draws is 0: expected at least 1", {"draws": 0})):
         with pytest.raises(ValueError, match=fault):
             visual_tests(scores, **{"shifts": [0.25, 0.5], "alpha": 0.01, "seed": 0, "draws": 9} | changes)
+
+
+def test_a_score_that_no_shift_moves_is_stable(scores):
+    """As of an encoder that averages over shifts, which is exactly invariant."""
+    first = scores[(scores.condition == "shift") & (scores.value == 0)].set_index(["model", "image"]).score
+    unmoved = [first[row.model, row.image] if row.condition == "shift" else row.score for row in scores.itertuples()]
+    tests = visual_tests(scores.assign(score=unmoved), shifts=[0.25, 0.5], alpha=0.01, seed=0, draws=9)
+    assert tests.stable.all() and (tests.median_abs_diff == 0).all() and (tests.effect == 1).all()

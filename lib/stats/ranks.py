@@ -36,15 +36,21 @@ def signed_rank(difference: np.ndarray, alternative: str, *, alpha: float, seed:
 
 
 def differences(x, y) -> np.ndarray:
-    """x - y of paired scores [N]; ValueError if they are no pairs, hold NaN, or are all equal."""
+    """As by ``paired_differences``; ValueError if all are 0 too: two conditions that should differ do not."""
+    difference = paired_differences(x, y)
+    if not difference.any():
+        raise ValueError("all pairs of scores are equal: the two conditions do not differ, check the cues and shifts")
+    return difference
+
+
+def paired_differences(x, y) -> np.ndarray:
+    """x - y of paired scores [N]; ValueError if they are no pairs or hold NaN."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if x.shape != y.shape:
         raise ValueError(f"{len(x)} and {len(y)} scores: expected pairs")
     difference = x - y
     if bad := int((~np.isfinite(difference)).sum()):
         raise ValueError(f"{bad} of {len(x)} pairs of scores are not numbers: check the weights and the pictures")
-    if not difference.any():
-        raise ValueError("all pairs of scores are equal: the two conditions do not differ, check the cues and shifts")
     return difference
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lib.stats.ranks import bootstrap, differences, holm, median, require_size, signed_rank
+from lib.stats.ranks import bootstrap, differences, holm, median, paired_differences, require_size, signed_rank
 
 KEYS = ["model", "image_set", "view"]
 
@@ -26,7 +26,7 @@ def stability_test(
     The columns of ``ranks.signed_rank`` of |s - s^δ| - β, and the median of |s - s^δ| with its 95 % bootstrap interval.
     The test asks for more than a median below β where |s - s^δ| is skewed, as it is: the sign test does not.
     """
-    change = np.abs(differences(s, s_shift))
+    change = np.abs(paired_differences(s, s_shift))  # all 0 where an encoder is exactly invariant
     low, high = bootstrap(change, median, seed=seed, draws=draws)
     medians = {"median_abs_diff": float(np.median(change)), "median_low": low, "median_high": high}
     test = signed_rank(differences(change, np.full_like(change, beta)), "less", alpha=alpha, seed=seed, draws=draws)

@@ -1,0 +1,34 @@
+"""Roll what a model's image tower reads, as it is and with other positional embeddings: scores, and how far tokens move.
+
+    python -m stages.look_inside MODEL
+
+Writes rolls.parquet, layers.parquet and maps.parquet into results/PROFILE/inside/MODEL.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from lib.inside import look_inside
+from lib.positions import KINDS
+from stages.inputs import read_image_set, read_model
+from stages.parameters import read_params, tell
+
+
+def main(model: str) -> None:
+    params = read_params()
+    study, parts = params["crop_or_model"], []
+    for view in study["inside"]["views"]:
+        clip = read_model(params | {"protocol": params["protocol"] | {"view": view}}, model)
+        for name in params["image_sets"]:
+            pictures = read_image_set(params, name, clip).head(study["inside"]["images"])
+            parts.append(look_inside(clip, pictures, kinds=KINDS, batch=params["compute"]["batch"]))
+    folder = Path("results", params["profile"], "inside", model)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, tables in zip(("rolls", "layers", "maps"), zip(*parts, strict=True), strict=True):
+        pd.concat(tables, ignore_index=True).to_parquet(folder / f"{name}.parquet", index=False)
+
+
+if __name__ == "__main__":
+    tell(main, *sys.argv[1:])

@@ -1,0 +1,36 @@
+"""Render the panoramas of the study of views again, the camera turned by a part of a pixel, and note where their things are.
+
+    python -m stages.render_controls
+
+Writes results/PROFILE/controls: an image set for each entry of `crop_or_model.scenes` in params.yaml, and things.parquet.
+"""
+
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from lib.imageset import load_image_set, write_image_set
+from lib.world.scene import sample_scenes
+from lib.world.whereabouts import thing_columns
+from stages.make_data import panoramas
+from stages.parameters import read_params, tell
+
+
+def main() -> None:
+    params = read_params()
+    study, folder = params["crop_or_model"], Path("results", params["profile"], "controls")
+    folder.mkdir(parents=True, exist_ok=True)
+    things = [pd.DataFrame(columns=["image_set", "image", "thing", "column", "share"])]
+    for name, recipe in study["scenes"].items():
+        cues = params["probe_sets"]["cues"]
+        turned = panoramas(name, yaw=study["yaw"], count=study["images"], cues=cues, **recipe)
+        write_image_set(folder / name, turned)
+        scenes = list(islice(sample_scenes(recipe["seed"], recipe["split"], where=recipe["where"]), study["images"]))
+        images = load_image_set(folder / name).table.image
+        things.append(thing_columns(scenes, images, height=study["columns"] // 2).assign(image_set=name))
+    pd.concat(things if len(things) == 1 else things[1:]).to_parquet(folder / "things.parquet", index=False)
+
+
+if __name__ == "__main__":
+    tell(main)
