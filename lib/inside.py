@@ -65,7 +65,7 @@ def look_inside(clip: Clip, pictures: ImageSet, *, kinds: Sequence[str], batch: 
     read, images = embed_texts(clip, pictures.texts), pictures.table.image
     labels = {"model": clip.name, "image_set": pictures.name, "view": clip.view}
     rolls, layers, maps = [], [], []
-    inputs = torch.cat([network_inputs(clip, batch) for batch in pictures.batches(batch)])
+    inputs = torch.cat([network_inputs(clip, part) for part in pictures.batches(batch)])
     patch, width = clip.network.visual.patch_size[1], inputs.shape[-1]
     for kind in kinds:
         changed = with_positions(clip, kind)

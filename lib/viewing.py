@@ -37,6 +37,10 @@ def view_scores(
     ``rank``      of the picture's text among those of the set, at every shift
     ``mean_rank`` the same of the mean embedding over some (value, as of ``halves``) of the shifts, in equal steps
     """
+    if turns < 2 or steps % turns:
+        raise ValueError(
+            f"steps is {steps} and turns {turns}: expected a multiple of the turns, and at least 2 of these"
+        )
     views: dict[tuple, View] = {(*key, 0.0): view for key, view in (shift_views(curve(steps)) | dict(controls)).items()}
     if clip.view == "center_crop":
         within = [0.0, *curve(turns)]

@@ -21,7 +21,7 @@ def main() -> None:
     params = read_params()
     study, folder = params["crop_or_model"], Path("results", params["profile"], "controls")
     folder.mkdir(parents=True, exist_ok=True)
-    things = [pd.DataFrame(columns=["image_set", "image", "thing", "column", "share"])]
+    things = []
     for name, recipe in study["scenes"].items():
         cues = params["probe_sets"]["cues"]
         turned = panoramas(name, yaw=study["yaw"], count=study["images"], cues=cues, **recipe)
@@ -29,7 +29,8 @@ def main() -> None:
         scenes = list(islice(sample_scenes(recipe["seed"], recipe["split"], where=recipe["where"]), study["images"]))
         images = load_image_set(folder / name).table.image
         things.append(thing_columns(scenes, images, height=study["columns"] // 2).assign(image_set=name))
-    pd.concat(things if len(things) == 1 else things[1:]).to_parquet(folder / "things.parquet", index=False)
+    table = pd.concat(things) if things else pd.DataFrame(columns=["image_set", "image", "thing", "column", "share"])
+    table.to_parquet(folder / "things.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -203,6 +203,15 @@ def test_content_is_held_by_turning_the_window(tmp_path):
     assert table.var(axis=1).max() < 1e-3 < scores[scores.condition == "shift"].groupby("image").score.var().max()
 
 
+def test_views_and_steps_that_cannot_be_compared_are_refused(tmp_path):
+    pictures, clip = image_set(tmp_path / "set", one_object(0)), reader(tmp_path / "even", EVEN)
+    with pytest.raises(ValueError, match="steps is 6 and turns 4: expected a multiple"):
+        view_scores(clip, pictures, steps=6, turns=4, controls=CONTROLS, batch=4)
+    scores = view_scores(replace(clip, view="squash"), pictures, steps=4, turns=4, controls=CONTROLS, batch=4)
+    with pytest.raises(ValueError, match="views are squash: expected center_crop"):
+        decomposition(scores, turns=4, **BOOTSTRAP)
+
+
 # Inside the network.
 
 

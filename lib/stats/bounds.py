@@ -1,23 +1,12 @@
 """The stability bound β from other controls than the mirrored image, and what becomes of the verdicts."""
 
-import numpy as np
 import pandas as pd
 
 from lib.stats.ranks import bootstrap
-from lib.stats.visual import KEYS, visual_tests
+from lib.stats.visual import KEYS, upper_fence, visual_tests
 
 MIRRORED, FAIR = "mirror", "any harmless change"
 HELD = "center_crop, content held"  # the window turned in itself instead of the panorama
-
-
-def fence(change: np.ndarray) -> np.ndarray:
-    """Q3 + 1.5 · IQR along the last axis: the stability bound β of changes [N] (arXiv 2604.24642).
-
-    >>> float(fence(np.array([1.0, 2.0, 3.0, 4.0, 5.0])))
-    7.0
-    """
-    first, third = np.percentile(change, [25, 75], axis=-1)
-    return third + 1.5 * (third - first)
 
 
 def hold_content(scores: pd.DataFrame) -> pd.DataFrame:
@@ -42,8 +31,8 @@ def bounds(scores: pd.DataFrame, controls: list[str], *, seed: int, draws: int) 
         kinds = {control: changes[control].max(axis=1) for control in controls if control in changes}
         kinds[FAIR] = pd.concat(kinds, axis=1).max(axis=1)
         for control, change in kinds.items():
-            low, high = bootstrap(change.to_numpy(), fence, seed=seed, draws=draws)
-            row = {"control": control, "n": len(change), "beta": float(fence(change.to_numpy()))}
+            low, high = bootstrap(change.to_numpy(), upper_fence, seed=seed, draws=draws)
+            row = {"control": control, "n": len(change), "beta": float(upper_fence(change.to_numpy()))}
             rows.append(dict(zip(KEYS, keys, strict=True)) | row | {"beta_low": low, "beta_high": high})
     return pd.DataFrame(rows)
 

@@ -47,6 +47,8 @@ def decomposition(scores: pd.DataFrame, *, turns: int, seed: int, draws: int) ->
     rows = []
     for (model, image_set), group in scores.groupby(["model", "image_set"], sort=False):
         parts = {view: part for view, part in group.groupby("view", sort=False)}
+        if "center_crop" not in parts:
+            raise ValueError(f"views are {', '.join(parts)}: expected center_crop among them, to compare with")
         arrays = {view: contents_and_places(part, turns=turns) for view, part in parts.items()}
         crop = split(arrays["center_crop"])
         for view, array in arrays.items():

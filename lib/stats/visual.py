@@ -14,8 +14,13 @@ def stability_bound(s: np.ndarray, s_flip: np.ndarray) -> float:
     >>> stability_bound(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.zeros(5))
     7.0
     """
-    first, third = np.percentile(np.abs(differences(s, s_flip)), [25, 75])
-    return float(third + 1.5 * (third - first))
+    return float(upper_fence(np.abs(differences(s, s_flip))))
+
+
+def upper_fence(change: np.ndarray) -> np.ndarray:
+    """Q3 + 1.5 · IQR along the last axis."""
+    first, third = np.percentile(change, [25, 75], axis=-1)
+    return third + 1.5 * (third - first)
 
 
 def stability_test(
