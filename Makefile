@@ -47,5 +47,7 @@ setup: .venv/installed
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("Python 3.11 is needed: install it, or name it by make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.txt
+	# On all cores, which pip would not; templates among the files are no Python, and fail.
+	.venv/bin/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 	touch $@
