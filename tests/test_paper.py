@@ -40,10 +40,10 @@ finetune:
 hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
 crop_or_model:
   images: {COUNT}
-  views: [center_crop, squash, wide]
+  views: [center_crop, squash]
   steps: 4
   turns: 2
-  inside: {{models: [{MODEL}], views: [squash], images: 4}}
+  inside: {{models: [{MODEL}], views: [squash], images: 2}}
   alpha: 0.05
   bootstrap: {{draws: 100}}
 own_images: {{images: panoramas/360_real, model: results/made/models/{MODEL}, count: 4, shifts: 2}}

@@ -23,7 +23,7 @@ CONTRACT = {
     "hazards": "hazard,model,image_set,n,score_change,",
     "own_images": "image,caption,score,robust,spread,worst,worst_yaw,seam",
     "tradeoff": "model,base,strategy,lambda,shifts_drawn,image_set,trained_on,n,",
-    "decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content,own,share,",
+    "decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content,content_low,content_high,own,",
     "bounds": "model,image_set,view,control,n,beta,",
     "ways": "model,image_set,view,averaged,passes,n,sd,",
     "crop_or_model_claims": "claim,finding,model,tuning,image_set,measure,value,low,high,verdict",
