@@ -19,14 +19,13 @@ def view_strip(inputs: Mapping[str, Tensor], notes: Mapping[str, str]) -> Figure
     widths = [pictures.shape[0] * pictures.shape[3] / pictures.shape[2] for pictures in inputs.values()]
     figure, axes = plt.subplots(1, len(inputs), figsize=(PAGE, PAGE / sum(widths) + 0.35), width_ratios=widths)
     for axis, (view, pictures) in zip(axes, inputs.items(), strict=True):
-        gap = torch_gap(pictures)
-        axis.imshow(np.concatenate(gap, axis=1))
+        axis.imshow(np.concatenate(_side_by_side(pictures), axis=1))
         axis.set_title(f"{view.replace('_', ' ')}\n{notes[view]}", fontsize=7)
         axis.axis("off")
     return figure
 
 
-def torch_gap(pictures: Tensor) -> list[np.ndarray]:
+def _side_by_side(pictures: Tensor) -> list[np.ndarray]:
     """Pictures as arrays [H, W, 3] with a white column between two."""
     arrays = [picture.permute(1, 2, 0).numpy() for picture in pictures]
     white = np.ones((arrays[0].shape[0], 1, 3))
@@ -83,13 +82,13 @@ def bounds_by_control(verdicts: pd.DataFrame) -> Figure:
             place = [views.index(view) for view in bound["view"]]
             axis.plot(bound.beta, place, marker, color=colour, markersize=3.5, label=control.replace("_", " "))
         axis.set_yticks(range(len(views)), [view.replace("_", " ").replace(", ", ",\n") for view in views])
-        axis.invert_yaxis() if (row, column) == (0, 0) else None
         if row == 0:
             axis.set_title(model)
         if row == len(sets) - 1:
             axis.set_xlabel(r"points: $\beta$ (marks), worst shift (bar)")
         if column == len(models) - 1:
             axis.annotate(image_set, (1.02, 0.5), xycoords="axes fraction", rotation=270, va="center")
+    axes[0, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure

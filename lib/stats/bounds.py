@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.stats.ranks import bootstrap
+from lib.stats.ranks import with_interval
 from lib.stats.visual import KEYS, upper_fence, visual_tests
 
 MIRRORED, FAIR = "mirror", "any harmless change"
@@ -31,9 +31,8 @@ def bounds(scores: pd.DataFrame, controls: list[str], *, seed: int, draws: int) 
         kinds = {control: changes[control].max(axis=1) for control in controls if control in changes}
         kinds[FAIR] = pd.concat(kinds, axis=1).max(axis=1)
         for control, change in kinds.items():
-            low, high = bootstrap(change.to_numpy(), upper_fence, seed=seed, draws=draws)
-            row = {"control": control, "n": len(change), "beta": float(upper_fence(change.to_numpy()))}
-            rows.append(dict(zip(KEYS, keys, strict=True)) | row | {"beta_low": low, "beta_high": high})
+            row = dict(zip(KEYS, keys, strict=True)) | {"control": control, "n": len(change)}
+            rows.append(row | with_interval("beta", change.to_numpy(), upper_fence, seed=seed, draws=draws))
     return pd.DataFrame(rows)
 
 

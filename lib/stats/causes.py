@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.stats.claims import FAILS, HOLDS, OPEN
+from lib.stats.claims import judge
 
 FINDINGS = {
     "content": "Under the centre crop, content that comes and goes explains more than half of the variance over shifts",
@@ -48,6 +48,5 @@ def causes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             holds, fails = (above, below) if side == "above" else (below, above)
             keys = {"claim": finding, "finding": FINDINGS[finding], "model": row["model"], "tuning": ""}
             numbers = {"measure": MEASURES[finding], "value": value, "low": low, "high": high}
-            verdict = HOLDS if holds else FAILS if fails else OPEN
-            rows.append(keys | {"image_set": row["image_set"]} | numbers | {"verdict": verdict})
+            rows.append(keys | {"image_set": row["image_set"]} | numbers | {"verdict": judge(holds, fails)})
     return pd.DataFrame(rows)

@@ -70,7 +70,6 @@ def claim_tuning(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(claim, model, image_set, tuning, tests, value, low, high, holds, fails) -> dict:
-    verdict = HOLDS if holds else FAILS if fails else OPEN
     keys = {"claim": claim, "paper": PAPER[claim], "model": model, "tuning": tuning, "image_set": image_set}
     return keys | {
         "measure": MEASURES[claim],
@@ -78,8 +77,13 @@ def _row(claim, model, image_set, tuning, tests, value, low, high, holds, fails)
         "value": value,
         "low": low,
         "high": high,
-        "verdict": verdict,
+        "verdict": judge(holds, fails),
     }
+
+
+def judge(holds: bool, fails: bool) -> str:
+    """The verdict on a finding whose interval lies on the claimed side, on the other, or on neither."""
+    return HOLDS if holds else FAILS if fails else OPEN
 
 
 def claims(textual: pd.DataFrame, visual: pd.DataFrame, tradeoff: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lib.stats.ranks import bootstrap
+from lib.stats.ranks import with_interval
 from lib.stats.visual import KEYS
 
 SAME = 0.05  # shares of every thing that two views may differ by and still show the same things
@@ -56,11 +56,11 @@ def decomposition(scores: pd.DataFrame, *, turns: int, seed: int, draws: int) ->
             shifts = parts[view][parts[view].condition == "shift"]
             over = shifts.pivot(index="image", columns="value", values="score").to_numpy().var(1)
             row = dict(zip(KEYS, (model, image_set, view), strict=True)) | {"n": len(array)}
-            row |= _with_interval("sd", over[None], _root_mean, seed=seed, draws=draws)
+            row |= with_interval("sd", over[None], _root_mean, seed=seed, draws=draws)
             for name, variance in (("content", content), ("own", own)):
-                row |= _with_interval(name, variance[None], _root_mean, seed=seed, draws=draws)
-            row |= _with_interval("share", np.stack([content, content + own]), _ratio, seed=seed, draws=draws)
-            row |= _with_interval("to_crop", np.stack([own, sum(crop)]), _ratio, seed=seed, draws=draws)
+                row |= with_interval(name, variance[None], _root_mean, seed=seed, draws=draws)
+            row |= with_interval("share", np.stack([content, content + own]), _ratio, seed=seed, draws=draws)
+            row |= with_interval("to_crop", np.stack([own, sum(crop)]), _ratio, seed=seed, draws=draws)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -83,8 +83,8 @@ def turning_control(scores: pd.DataFrame, *, turns: int, seed: int, draws: int) 
             ]
         )
         row = {"model": model, "image_set": image_set, "n": len(array)}
-        row |= _with_interval("change", numbers[:1], lambda x: x[0].mean(-1), seed=seed, draws=draws)
-        row |= _with_interval("ratio", numbers[1:], _ratio, seed=seed, draws=draws)
+        row |= with_interval("change", numbers[:1], lambda x: x[0].mean(-1), seed=seed, draws=draws)
+        row |= with_interval("ratio", numbers[1:], _ratio, seed=seed, draws=draws)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -97,11 +97,6 @@ def _ratio(x: np.ndarray) -> np.ndarray:
     """Sum of the first row over sum of the second, 0 where nothing varies."""
     above, below = x[0].sum(-1), x[1].sum(-1)
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-
-
-def _with_interval(name: str, x: np.ndarray, statistic, *, seed: int, draws: int) -> dict[str, float]:
-    low, high = bootstrap(x, statistic, seed=seed, draws=draws)
-    return {name: float(statistic(x)), f"{name}_low": low, f"{name}_high": high}
 
 
 def visible_shares(columns: np.ndarray, shifts: list[float]) -> np.ndarray:
@@ -137,7 +132,7 @@ def explained_by_things(scores: np.ndarray, visible: list[np.ndarray], *, seed: 
         return 1 - np.divide((weight * same).sum(0), below, out=np.ones_like(below), where=below > 0)
 
     pairs = int(sums[1].sum())
-    return {"n": len(scores), "pairs": pairs} | _with_interval("explained", flat, explained, seed=seed, draws=draws)
+    return {"n": len(scores), "pairs": pairs} | with_interval("explained", flat, explained, seed=seed, draws=draws)
 
 
 def things_table(scores: pd.DataFrame, things: pd.DataFrame, *, width: int, seed: int, draws: int) -> pd.DataFrame:

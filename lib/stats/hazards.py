@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.stats.ranks import bootstrap
+from lib.stats.ranks import with_interval
 from lib.stats.textual import textual_tests
 from lib.stats.visual import shift_pivot, visual_tests
 
@@ -73,13 +73,10 @@ def _compare(
 ) -> dict:
     """How scores [image, condition] and verdicts differ from those of the baseline."""
     change = (table - base).abs().mean(axis=1).to_numpy()
-    low, high = bootstrap(change, lambda x: x.mean(-1), **resampling)
     moved = table["shift"][shifts].sub(table["shift", 0.0], axis=0).abs()
     return {
         "n": len(table),
-        "score_change": change.mean(),
-        "score_change_low": low,
-        "score_change_high": high,
+        **with_interval("score_change", change, lambda x: x.mean(-1), **resampling),
         "beta": table.attrs["beta"],
         "instability": moved.to_numpy().mean(),
         "cues": _share(decided.xs("cue")) if "cue" in decided.index else "",

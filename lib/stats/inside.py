@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from lib.stats.ranks import bootstrap
+from lib.stats.ranks import with_interval
+from lib.stats.visual import KEYS
 
-KEYS = ["model", "image_set", "view"]
 # What is left of the variance: (positions, whole patches only).
 ABLATIONS = {
     "as it is": ("own", False),
@@ -36,8 +36,7 @@ def ablations(rolled: pd.DataFrame, *, seed: int, draws: int) -> pd.DataFrame:
             numbers = np.stack([table.var(1), base.var(1), table.mean(1), base.mean(1), ranks == 1])
             row = dict(zip(KEYS, keys, strict=True)) | {"ablation": name, "n": len(table)}
             for column, statistic in STATISTICS.items():
-                low, high = bootstrap(numbers, statistic, seed=seed, draws=draws)
-                row |= {column: float(statistic(numbers)), f"{column}_low": low, f"{column}_high": high}
+                row |= with_interval(column, numbers, statistic, seed=seed, draws=draws)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -69,9 +68,8 @@ def seam_directions(rolled: pd.DataFrame, things: pd.DataFrame, *, width: int, s
         table = part.pivot(index="image", columns="share", values="score")
         numbers = []
         for image, scores in table.iterrows():
-            edges = np.round((1 - scores.index.to_numpy()) * width).astype(
-                int
-            )  # the column that comes to the left edge
+            # The columns that come to the left edge.
+            edges = np.round((1 - scores.index.to_numpy()) * width).astype(int)
             spans = [set(columns) for _, columns in where[image].groupby("thing").column]
             cuts = np.array([any({edge % width, (edge - 1) % width} <= span for span in spans) for edge in edges])
             if min(cuts.sum(), (~cuts).sum()) >= 2:
@@ -79,12 +77,8 @@ def seam_directions(rolled: pd.DataFrame, things: pd.DataFrame, *, width: int, s
                 numbers.append([s[cuts].mean() - s[~cuts].mean(), s[~cuts].var(ddof=1), s.var(ddof=1)])
         numbers = np.array(numbers).T
         row = dict(zip(KEYS, keys, strict=True)) | {"n": numbers.shape[1]}
-        for column, statistic in {
-            "drop": lambda x: x[0].mean(-1),
-            "left": lambda x: x[1].sum(-1) / x[2].sum(-1),
-        }.items():
-            low, high = bootstrap(numbers, statistic, seed=seed, draws=draws)
-            row |= {column: float(statistic(numbers)), f"{column}_low": low, f"{column}_high": high}
+        row |= with_interval("drop", numbers, lambda x: x[0].mean(-1), seed=seed, draws=draws)
+        row |= with_interval("left", numbers, lambda x: x[1].sum(-1) / x[2].sum(-1), seed=seed, draws=draws)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -95,8 +89,6 @@ def layer_changes(changes: pd.DataFrame, *, seed: int, draws: int) -> pd.DataFra
     rows = []
     for labels, part in changes.groupby(keys, sort=False):
         change = part.change.to_numpy()
-        low, high = bootstrap(change, lambda x: x.mean(-1), seed=seed, draws=draws)
-        rows.append(
-            dict(zip(keys, labels, strict=True)) | {"change": change.mean(), "change_low": low, "change_high": high}
-        )
+        interval = with_interval("change", change, lambda x: x.mean(-1), seed=seed, draws=draws)
+        rows.append(dict(zip(keys, labels, strict=True)) | interval)
     return pd.DataFrame(rows)

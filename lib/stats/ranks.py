@@ -116,6 +116,14 @@ def bootstrap(
     return float(low), float(high)
 
 
+def with_interval(
+    name: str, x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, draws: int
+) -> dict[str, float]:
+    """A statistic of x ([N] or [K, N], images last) and its ``bootstrap`` interval: NAME, NAME_low, NAME_high."""
+    low, high = bootstrap(x, statistic, seed=seed, draws=draws)
+    return {name: float(statistic(x)), f"{name}_low": low, f"{name}_high": high}
+
+
 def holm(p: pd.Series) -> np.ndarray:
     """p-values corrected over their family (Holm, Scand. J. Stat. 6, 1979)."""
     return pg.multicomp(p.to_numpy(), method="holm")[1]

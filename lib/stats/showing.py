@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lib.stats.ranks import bootstrap
+from lib.stats.ranks import with_interval
 from lib.stats.visual import KEYS
 
 
@@ -29,8 +29,7 @@ def ways_to_show(scores: pd.DataFrame, passes: dict[str, float], *, seed: int, d
             row = dict(zip(KEYS, keys, strict=True))
             row |= {"averaged": count, "passes": passes[keys[2]] * count, "n": len(table)}
             for name, statistic in STATISTICS.items():
-                low, high = bootstrap(numbers, statistic, seed=seed, draws=draws)
-                row |= {name: float(statistic(numbers)), f"{name}_low": low, f"{name}_high": high}
+                row |= with_interval(name, numbers, statistic, seed=seed, draws=draws)
             rows.append(row)
     return pd.DataFrame(rows)
 
