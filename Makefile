@@ -1,6 +1,7 @@
 # make repro        run the pipeline (PROFILE=tiny switches the profile first)
 # make seeds        run it again from two other seeds of the world, and compare the claims
 # make shares       run the study of views on models with other shares of panoramas, in three more worlds
+# make roads        run every road to invariance in three more worlds
 # make test         run the tests
 # make world        render the embedded image sets anew
 # make check-data   list what is wrong with an image set, and draw its contact sheet (SET=FOLDER; without, all of data/)
@@ -9,7 +10,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro seeds shares test world check-data lint
+.PHONY: setup repro seeds shares roads test world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/dvc repro
@@ -26,6 +27,13 @@ shares: setup
 		.venv/bin/python -m stages.use_profile $$world && .venv/bin/dvc repro textual_probe crop_or_model && \
 		mkdir -p figures/replicates/$$world && for table in textual_summary decomposition crop_or_model_claims; do \
 		cp results/$$world/figures/tables/$$table.csv figures/replicates/$$world/ || exit 1; done || exit 1; \
+	done
+	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
+
+roads: setup
+	for world in roads0 roads1 roads2; do \
+		.venv/bin/python -m stages.use_profile $$world && .venv/bin/dvc repro roads && \
+		.venv/bin/python -m stages.keep_roads $$world || exit 1; \
 	done
 	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
 

@@ -1,11 +1,13 @@
-"""What fine-tuned adapters hold: the log of their training, and how much they change which modules."""
+"""What fine-tuned models hold: the log of their training, what it cost, and how much adapters change which modules."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
-from lib.finetune.lora import CONFIGURATION
+from lib.finetune.files import CONFIGURATION, DESCRIPTION
 
 
 def read_log(folder: Path) -> pd.DataFrame:
@@ -14,6 +16,16 @@ def read_log(folder: Path) -> pd.DataFrame:
     if not metrics:
         raise FileNotFoundError(f"{folder} holds no training log: run the stage that fine-tunes it")
     return pd.concat([pd.read_csv(path, sep="\t", index_col="step") for path in metrics], axis=1)
+
+
+def training_costs(folder: Path, runs: Iterable[str]) -> pd.DataFrame:
+    """What every run trained and saw: columns trainable (parameters), seen (pictures with a gradient), looks (without)."""
+    rows = {}
+    for run in runs:
+        facts = json.loads((folder / run / DESCRIPTION).read_text(encoding="utf-8"))
+        passes = facts["passes"]
+        rows[run] = {"trainable": facts["trainable"], "seen": passes["with gradient"], "looks": passes["without"]}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["trainable", "seen", "looks"])
 
 
 def update_sizes(folder: Path) -> pd.Series:
@@ -28,6 +40,6 @@ def update_sizes(folder: Path) -> pd.Series:
     for name, a in weights.items():
         if ".lora_A." in name:
             module = name.split(".lora_A.")[0].rsplit(".", 1)[-1]
-            update = weights[name.replace(".lora_A.", ".lora_B.")] @ a
-            squares[module] = squares.get(module, 0.0) + update.double().square().sum().item()
+            update = weights[name.replace(".lora_A.", ".lora_B.")].astype(float) @ a
+            squares[module] = squares.get(module, 0.0) + float((update**2).sum())
     return pd.Series(squares) ** 0.5

@@ -30,8 +30,8 @@ def examine(
     parts = list(zip(seen[:whole].split(gallery), read[:whole].split(gallery), strict=True))
     to_text, to_image = (torch.cat([ranks(*pair[::order]) for pair in parts]) for order in (1, -1))
 
-    places, colours = list(SETTINGS), list(COLOURS)
-    place_texts = [prompt("photo", f"a quiet spot {SETTINGS[place].names[0]}") for place in places]
+    places, colours = setting_phrases(), list(COLOURS)
+    place_texts = [prompt("photo", phrase) for phrase in places.values()]
     setting = zero_shot(seen, embed_texts(clip, place_texts)[:, None])
     shows = labels[labels["shape"] != ""]
     thing_texts = [prompt("photo", f"a {colour} {shape}") for shape in shows["shape"] for colour in colours]
@@ -39,7 +39,12 @@ def examine(
     colour = zero_shot(seen[torch.tensor(shows.index)], thing_classes)
 
     rows = [
-        ("zero-shot setting, top-1", len(labels), _share(setting, labels.setting.map(places.index)), 1 / len(places)),
+        (
+            "zero-shot setting, top-1",
+            len(labels),
+            _share(setting, labels.setting.map(list(places).index)),
+            1 / len(places),
+        ),
         (
             "zero-shot colour of a thing, top-1",
             len(shows),
@@ -51,6 +56,11 @@ def examine(
         for k in (1, 5):
             rows.append((f"{direction}, R@{k} of {gallery}", whole, recall(rank, k), k / gallery))
     return pd.DataFrame(rows, columns=["task", "n", "score", "chance"])
+
+
+def setting_phrases() -> dict[str, str]:
+    """The class of every setting in words, for zero-shot classification."""
+    return {place: f"a quiet spot {setting.names[0]}" for place, setting in SETTINGS.items()}
 
 
 def _share(predicted: Tensor, actual: pd.Series) -> float:

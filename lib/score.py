@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lib.checks import seam
 from lib.embedding import embed_batches, embed_images, embed_texts, truncated
-from lib.finetune.lora import load_adapter, merge_adapter
+from lib.finetune.strategies import load_tuned
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip, load_clip
 from lib.protocol import CHOICES, DTYPES, VIEWS, Protocol
@@ -154,7 +154,7 @@ def _continue(partial: Path) -> int:
 def open_model(
     model: str, *, pretrained: str | None = None, revision: str | None = None, adapter: str | None = None, **use
 ) -> Clip:
-    """A model from its folder, or fetched by name into the user's cache; with the adapter that fine-tuning left, merged."""
+    """A model from its folder, or fetched by name into the user's cache; as fine-tuning left it, if a folder says so."""
     folder = Path(model)
     if not folder.is_dir():
         weights = Weights(model, pretrained, revision)
@@ -163,7 +163,7 @@ def open_model(
         if not folder.is_dir():
             fetch_clip(folder, weights)
     clip = load_clip(folder, **use)
-    return merge_adapter(load_adapter(clip, adapter)) if adapter else clip
+    return load_tuned(clip, adapter) if adapter else clip
 
 
 def tensor_deviation(clip: Clip, pictures: ImageSet, *, count: int = 16) -> Tensor:
@@ -188,7 +188,9 @@ def main() -> None:
     )
     parser.add_argument("--pretrained", help="tag or checkpoint, for an architecture")
     parser.add_argument("--revision", help="commit, for a model of a hub")
-    parser.add_argument("--adapter", help="folder of an adapter in PEFT's format")
+    parser.add_argument(
+        "--adapter", help="folder that fine-tuning left, with adapters in PEFT's format or other weights"
+    )
     parser.add_argument("--out", default="report", help="folder of the report (%(default)s)")
     parser.add_argument("--shifts", type=int, default=8, help="steps of a whole turn (%(default)s)")
     parser.add_argument(

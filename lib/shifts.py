@@ -6,9 +6,8 @@ import pandas as pd
 from torch import Tensor
 
 from lib.models import Clip
-from lib.panorama import mirror
 from lib.scoring import score_table
-from lib.views import Shift, View, saved_copies
+from lib.views import Mirrored, Shift, View, saved_copies
 
 MIRROR = ("mirror", 0.0)
 
@@ -18,7 +17,7 @@ def shift_views(shares: Iterable[float], *, copies: int | None = None) -> dict[t
 
     With ``copies``, shifted and mirrored pictures come back from JPEG files of that quality, as in the released protocol.
     """
-    changed = {("shift", share): Shift(share) for share in shares} | {MIRROR: mirror}
+    changed = {("shift", share): Shift(share) for share in shares} | {MIRROR: Mirrored()}
     if copies is not None:
         changed = {condition: _saved(view, copies) for condition, view in changed.items()}
     return {("shift", 0.0): Shift(0.0)} | changed

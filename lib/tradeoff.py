@@ -1,44 +1,95 @@
-"""What fine-tuning gains and costs, measured on one image set: shifts, retrieval, and how alike all images become."""
+"""What a road to invariance gains and costs on one image set: shifts, retrieval, zero-shot, and how alike all images become."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lib.benchmark import ranks
+from lib.benchmark import ranks, zero_shot
 from lib.embedding import embed_images, embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip
+from lib.names import PANORAMA, PERSPECTIVE
 from lib.prompts import prompt
 from lib.scoring import measured
-from lib.shifts import shift_scores, shift_views
-from lib.views import View
+from lib.shifts import MIRROR, curve, shift_scores, shift_views
+from lib.views import Mirrored, Shift, View
 
-PANORAMA, PERSPECTIVE = "panorama", "perspective"  # kinds of pictures
+
+def tradeoff_views(clip: Clip, *, steps: int, control: View, mirrored: bool = False) -> dict[Hashable, View]:
+    """The shifts by multiples of W / ``steps``, the mirror, or, with ``mirrored``, that of every shift, and the photograph."""
+    views = {**shift_views(curve(steps), copies=clip.protocol.copies), PERSPECTIVE: control}
+    if mirrored:
+        views |= {("mirror", share): Mirrored(share) for share in curve(steps)}
+    return views
+
+
+def embed_distinct(clip: Clip, pictures: ImageSet, views: Mapping[Hashable, View], *, batch: int) -> dict:
+    """``embed_images`` of a set; under multi_view, what a shift by a whole number of views shows is embedded once."""
+
+    def alike(name: Hashable) -> Hashable:
+        if clip.view != "multi_view" or not isinstance(views[name], Shift | Mirrored):
+            return name
+        return name[0], name[1] % (1 / clip.protocol.view_count)
+
+    first = {alike(name): views[alike(name)] for name in views}
+    seen = embed_images(clip, pictures.batches(batch), first, total=len(pictures.table))
+    return {name: seen[alike(name)] for name in views}
+
+
+def average(seen: Mapping[Hashable, Tensor], *, turns: int, steps: int) -> dict[Hashable, Tensor]:
+    """The embeddings, by condition, of a model that takes the normalised mean over ``turns`` shifts for its embedding.
+
+    ``seen`` are those of a single pass, as of ``tradeoff_views`` with ``mirrored``. A photograph, which is no circle, is
+    still seen in one pass. ValueError where the shifts to be averaged are not among those seen.
+    """
+    if turns < 1 or steps % turns:
+        raise ValueError(f"turns is {turns}: expected a divisor of the {steps} shifts that are scored")
+
+    def mean(condition: str, step: int) -> Tensor:
+        turned = [seen[condition, (step + k * steps // turns) % steps / steps] for k in range(turns)]
+        return F.normalize(torch.stack(turned).mean(0), dim=-1)
+
+    shifted = {("shift", step / steps): mean("shift", step) for step in range(steps)}
+    return shifted | {MIRROR: mean("mirror", 0), PERSPECTIVE: seen[PERSPECTIVE]}
 
 
 def tradeoff_scores(
-    clip: Clip, pictures: ImageSet, *, shifts: Sequence[float], control: View, generic: str, batch: int
+    clip: Clip,
+    pictures: ImageSet,
+    seen: Mapping[Hashable, Tensor],
+    *,
+    generic: str,
+    labels: Sequence[str] | None = None,
+    classes: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Everything the trade-off needs of one model and one image set, as a table of scores: one row for each image.
 
+    ``seen`` are its embeddings of the set, as of ``tradeoff_views``.
     ``shift``, ``mirror``  as by ``shift_scores``
     ``image_to_text``, ``text_to_image``  rank of the image's own text among all, and of the image among all, for panoramas
-    with their format cues and for their perspective views ``control`` with the cue ``generic``
+    with their format cues and for their photographs with the cue ``generic``
+    ``zero_shot``  where ``labels`` [N] and the phrases of their ``classes`` are given: is the right one found? 1 or 0
     ``likeness``  mean cosine of the image's embedding with those of all other images: 1 where all have become one
     """
-    views = {**shift_views(shifts, copies=clip.protocol.copies), PERSPECTIVE: control}
-    seen = embed_images(clip, pictures.batches(batch), views, total=len(pictures.table))
-    flat, wide = seen.pop(PERSPECTIVE), seen["shift", 0.0]
+    table, wide = pictures.table, seen["shift", 0.0]
     read = embed_texts(clip, pictures.texts)
-    flat_read = embed_texts(clip, [prompt(generic, caption) for caption in pictures.table.caption])
+    flat_read = embed_texts(clip, [prompt(generic, caption) for caption in table.caption])
 
-    parts = [shift_scores(clip, pictures.table, seen, read, image_set=pictures.name)]
-    for view, images, texts in ((PANORAMA, wide, read), (PERSPECTIVE, flat, flat_read)):
-        for condition, rank in (("image_to_text", ranks(images, texts)), ("text_to_image", ranks(texts, images))):
-            parts.append(measured(clip, pictures.name, pictures.table.image, condition, 0.0, view, rank))
-    alike = likeness(wide)
-    parts.append(measured(clip, pictures.name, pictures.table.image, "likeness", 0.0, PANORAMA, alike))
+    shifts = {key: images for key, images in seen.items() if key != PERSPECTIVE}
+    parts = [shift_scores(clip, table, shifts, read, image_set=pictures.name)]
+    format_cue = table.cue.iloc[0] if "cue" in table else generic
+    kinds = ((PANORAMA, wide, read, format_cue), (PERSPECTIVE, seen[PERSPECTIVE], flat_read, generic))
+    for view, images, texts, cue in kinds:
+        found = {"image_to_text": ranks(images, texts), "text_to_image": ranks(texts, images)}
+        if labels is not None:
+            phrases = embed_texts(clip, [prompt(cue, phrase) for phrase in classes.values()])
+            wanted = torch.tensor([list(classes).index(label) for label in labels])
+            found["zero_shot"] = zero_shot(images, phrases[:, None]) == wanted
+        parts += [measured(clip, pictures.name, table.image, condition, 0.0, view, x) for condition, x in found.items()]
+    parts.append(measured(clip, pictures.name, table.image, "likeness", 0.0, PANORAMA, likeness(wide)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -12,8 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import pil_to_tensor, resize, to_pil_image
 
 from lib.models import Clip, normalise
-from lib.panorama import mirror
-from lib.views import Shift, View, Window, input_size
+from lib.views import Mirrored, Shift, View, Window, input_size
 
 MARGIN = 8  # the panorama is continued by 1 / MARGIN of its width: more than the resize looks beyond a pixel
 
@@ -40,13 +39,14 @@ def resize_once(clip: Clip, panoramas: Tensor, map: Callable[..., Iterable]) -> 
 
 
 def cut(clip: Clip, resized: Tensor, view: View, width: int) -> Tensor | None:
-    """What the network reads, [B, 3, S, S], of a shift, a window or the mirror of panoramas ``width`` pixels wide.
+    """What the network reads, [B, 3, S, S], of a shift, a mirrored shift or a window of panoramas ``width`` pixels wide.
 
     None for any other view, and for a shift that is no whole number of pixels before and after the resize.
     """
     size = resized.shape[-2]
-    if view is mirror:
-        return cut(clip, resized, Shift(0.0), width).flip(-1)
+    if isinstance(view, Mirrored):
+        shifted = cut(clip, resized, Shift(view.share), width)
+        return None if shifted is None else shifted.flip(-1)
     if isinstance(view, Window) and not (size * view.turn) % 1:
         square = cut(clip, resized, Shift(view.share), width)
         return None if square is None else square.roll(int(size * view.turn), dims=-1)

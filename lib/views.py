@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, center_crop, pil_to_tensor, resize
 
 from lib.models import Clip, normalise
-from lib.panorama import circular_shift, perspective, perspectives
+from lib.panorama import circular_shift, mirror, perspective, perspectives
 
 View = Callable[[Tensor], Tensor]
 
@@ -23,6 +23,16 @@ class Shift:
 
     def __call__(self, panoramas: Tensor) -> Tensor:
         return circular_shift(panoramas, round(self.share * panoramas.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The mirror image of a panorama shifted by a share of its width, uint8 [B, 3, H, W] -> the same."""
+
+    share: float = 0.0
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        return mirror(Shift(self.share)(panoramas))
 
 
 @dataclass(frozen=True)

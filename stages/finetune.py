@@ -1,44 +1,48 @@
-"""Fine-tune a model by LoRA to give shifted panoramas the same score; killed and started again, it goes on.
+"""Fine-tune a model to see shifted panoramas alike, by the strategy of a run; killed and started again, it goes on.
 
     python -m stages.finetune RUN
 
-Writes results/PROFILE/adapters/RUN: the adapter in PEFT's format, its model card, and log/ as dvclive writes it.
+Writes results/PROFILE/adapters/RUN: what was trained, how (strategy.json), a model card, and log/ as dvclive writes it; and
+the seconds of training to results/PROFILE/seconds/RUN.txt, which is no output, since no two runs take the same time.
 """
 
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from dvclive import Live
 
-from lib.embedding import embed_texts
-from lib.finetune.card import model_card
+from lib.finetune.card import model_card, rate_of
 from lib.finetune.data import ShiftedPanoramas
-from lib.finetune.loop import fine_tune, frozen_scores
-from lib.finetune.lora import attach_lora, save_adapter
+from lib.finetune.loop import fine_tune
+from lib.finetune.objective import Objective
+from lib.finetune.strategies import find_strategy, save_tuned
 from lib.imageset import load_image_set
-from stages.inputs import read_model, read_run
+from lib.models import Clip
+from lib.prompts import prompt
+from stages.inputs import read_model
 from stages.parameters import read_params, tell
+from stages.tuning import read_protocol_of, read_run, read_training
 
 
 def main(name: str) -> None:
     params = read_params()
     finetune, run = params["finetune"], read_run(params, name)
-    pictures = load_image_set(finetune["image_set"])
-    clip = read_model(params, run["model"])
+    strategy, optimisation = find_strategy(run["strategy"]), finetune["optimisation"] | rate_of(run)
+    clip = read_model(params, run["model"], **read_protocol_of(run))
     if clip.view == "multi_view":
-        raise ValueError("protocol.view is multi_view: fine-tuning needs a view with one picture for each panorama")
-    panoramas = ShiftedPanoramas(pictures.batches(params["compute"]["batch"]), len(pictures.table), clip.preprocess)
-    texts = embed_texts(clip, pictures.texts)
-    frozen = frozen_scores(clip, panoramas, texts)
-    clip = attach_lora(clip, targets=run["targets"], **finetune["adapter"])
+        raise ValueError("the view is multi_view: fine-tuning needs one with one picture for each panorama")
+    objective = read_objective(params, run, clip)
+    clip = strategy.attach(clip, **finetune["adapter"])
 
     results = Path("results", params["profile"])
     folder = results / "adapters" / name
     partial = folder.with_name(f"{name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     os.environ["DVCLIVE_LOG_LEVEL"] = "ERROR"
+    start = time.perf_counter()
     with Live(partial / "log", save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
         def log(row: dict[str, float]) -> None:
@@ -46,23 +50,40 @@ def main(name: str) -> None:
                 live.log_metric(key, value)
             live.next_step()
 
-        fine_tune(
-            clip,
-            panoramas,
-            texts,
-            frozen,
-            weight=run["weight"],
-            shifts=run["shifts"],
-            checkpoints=results / "checkpoints",
-            log=log,
-            **finetune["optimisation"],
-        )
+        fine_tune(clip, objective, checkpoints=results / "checkpoints", log=log, **optimisation)
         metrics = dict(live.summary)
-    save_adapter(clip, partial)
-    card = model_card(name, run=run, finetune=finetune, images=len(panoramas), metrics=metrics)
+    seconds = results / "seconds" / f"{name}.txt"
+    seconds.parent.mkdir(exist_ok=True)
+    seconds.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")
+
+    images = len(objective.panoramas)
+    passes = {"with gradient": 2 * images * optimisation["epochs"], "without": objective.looks}
+    save_tuned(clip, partial, run["strategy"], adapter=finetune["adapter"], passes=passes)
+    card = model_card(name, run=run, finetune=finetune, images=images, metrics=metrics)
     (partial / "README.md").write_text(card, encoding="utf-8", newline="\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def read_objective(params: dict, run: dict, clip: Clip) -> Objective:
+    """The objective of a run on its panoramas, with all that the frozen model says of them."""
+    finetune, strategy = params["finetune"], find_strategy(run["strategy"])
+    training, _ = read_training(params)
+    viewpoints = [training]
+    if strategy.moved:
+        moved = load_image_set(finetune["moved"])
+        if len(moved.table) < len(training.table):
+            raise ValueError(
+                f"{moved.folder} has {len(moved.table)} panoramas, expected one for each of {training.folder}"
+            )
+        viewpoints.append(moved.head(len(training.table)))
+    batches = [pictures.batches(params["compute"]["batch"]) for pictures in viewpoints]
+    panoramas, texts = ShiftedPanoramas(batches, len(training.table), clip.preprocess), training.texts
+    if strategy.photographs:
+        panoramas.take_photographs(finetune["views"], fov=finetune["photographs"]["fov"])
+        texts = texts + [prompt(finetune["photographs"]["cue"], caption) for caption in training.table.caption]
+    settings = {key: run[key] for key in ("weight", "shifts")} | {key: finetune[key] for key in ("views", "worst")}
+    return strategy.objective(clip, panoramas, texts, reads=strategy.reads, **settings)
 
 
 if __name__ == "__main__":

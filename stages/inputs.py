@@ -1,4 +1,4 @@
-"""What the scoring stages share: the model, the image set and the run that a stage's name points to."""
+"""What the scoring stages share: the model and the image set that a stage's name points to."""
 
 import sys
 from pathlib import Path
@@ -9,12 +9,12 @@ from lib.models import Clip, load_clip
 from lib.protocol import read_protocol
 
 
-def read_model(params: dict, model: str) -> Clip:
-    """The model that params.yaml calls ``model``, used as `protocol` and `compute` there say."""
+def read_model(params: dict, model: str, **changes) -> Clip:
+    """The model that params.yaml calls ``model``, used as `protocol`, with ``changes``, and `compute` there say."""
     if model not in params["models"]:
         raise ValueError(f"there is no model {model} in params.yaml: choose one of {', '.join(params['models'])}")
     folder = Path("results", params["profile"], "models", model)
-    return load_clip(folder, protocol=read_protocol(params["protocol"]), device=params["compute"]["device"])
+    return load_clip(folder, protocol=read_protocol(params["protocol"] | changes), device=params["compute"]["device"])
 
 
 def read_image_set(params: dict, image_set: str, clip: Clip) -> ImageSet:
@@ -28,11 +28,3 @@ def read_image_set(params: dict, image_set: str, clip: Clip) -> ImageSet:
             file=sys.stderr,
         )
     return pictures
-
-
-def read_run(params: dict, name: str) -> dict:
-    """The fine-tuning run that params.yaml calls ``name``."""
-    runs = params["finetune"]["runs"]
-    if name not in runs:
-        raise ValueError(f"there is no run {name} in params.yaml: choose one of {', '.join(runs)}")
-    return runs[name]

@@ -20,7 +20,7 @@ def main(model: str) -> None:
     params = read_params()
     study, parts = params["crop_or_model"], []
     for view in study["inside"]["views"]:
-        clip = read_model(params | {"protocol": params["protocol"] | {"view": view}}, model)
+        clip = read_model(params, model, view=view)
         for name in params["image_sets"]:
             pictures = read_image_set(params, name, clip).head(study["inside"]["images"])
             parts.append(look_inside(clip, pictures, kinds=KINDS, batch=params["compute"]["batch"]))

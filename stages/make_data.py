@@ -5,6 +5,7 @@
 Writes data/NAME as params.yaml says in its section `probe_sets`.
 """
 
+import math
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from lib.imageset import Picture, write_image_set
 from lib.world.captions import scene_caption
 from lib.world.render import Camera, render
-from lib.world.scene import sample_scenes
+from lib.world.scene import EYE_HEIGHT, sample_scenes
 from stages.parameters import read_params
 
 BATCH = 16
@@ -32,19 +33,28 @@ def panoramas(
     height: int,
     cues: list[str],
     yaw: float = 0.0,
+    moved: float = 0.0,
 ) -> Iterator[Picture]:
-    """Panoramas of the scenes of a split, with captions, and format cues in equal parts; the camera turned by ``yaw``.
+    """Panoramas of the scenes of a split, with captions, and format cues in equal parts.
+
+    The camera is turned by ``yaw`` degrees, and stands ``moved`` metres from the origin in a direction drawn for each scene.
 
     Rendered in float64, where the rounding that differs between processors does not reach the 8 bits of a pixel.
     """
     scenes = list(islice(sample_scenes(seed, split, where=where), count))
-    rng = random.Random(f"{seed}/captions/{name}")
+    rng, steps = random.Random(f"{seed}/captions/{name}"), random.Random(f"{seed}/moved/{name}")
     for start in tqdm(range(0, count, BATCH), desc=name):
         batch = scenes[start : start + BATCH]
-        pictures = render(batch, [Camera(yaw=yaw)] * len(batch), height, dtype=torch.float64).image
+        cameras = [Camera(yaw=yaw, position=_at(moved, steps.uniform(0, 2 * math.pi))) for _ in batch]
+        pictures = render(batch, cameras, height, dtype=torch.float64).image
         for k, (scene, picture) in enumerate(zip(batch, pictures, strict=True), start):
             image = (picture * 255).round().byte()
             yield Picture(f"{name}_{k:03d}.jpg", image, scene_caption(scene, rng), cues[k % len(cues)])
+
+
+def _at(distance: float, direction: float) -> tuple[float, float, float]:
+    """Where the camera stands, at the height of the eyes."""
+    return distance * math.cos(direction), distance * math.sin(direction), EYE_HEIGHT
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def main(model: str) -> None:
     params = read_params()
     parts = []
     for hazard, changes in {BASELINE: {}, **params["hazards"]["variants"]}.items():
-        clip = read_model(params | {"protocol": params["protocol"] | changes}, model)
+        clip = read_model(params, model, **changes)
         for name in params["image_sets"]:
             pictures = read_image_set(params, name, clip).head(params["hazards"]["images"])
             parts.append(both_probes(clip, pictures, params).assign(hazard=hazard))

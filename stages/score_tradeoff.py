@@ -1,45 +1,95 @@
-"""Score a fine-tuned model, or a frozen one, for the trade-off: on all image sets and on the panoramas it was tuned on.
+"""Score a model for the trade-off, on all image sets, on the panoramas that models are tuned on and on those to choose by.
 
-    python -m stages.score_tradeoff RUN
-    python -m stages.score_tradeoff --frozen MODEL
+    python -m stages.score_tradeoff RUN                  a fine-tuned model
+    python -m stages.score_tradeoff --frozen MODEL       a frozen one
+    python -m stages.score_tradeoff --untrained MODEL    all ways of use of a frozen one that need no training
 
-Writes results/PROFILE/scores/tradeoff/RUN.parquet (or MODEL.parquet).
+Writes results/PROFILE/scores/tradeoff/RUN.parquet (MODEL.parquet, MODEL_untrained.parquet).
 """
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
 
-from lib.finetune.lora import load_adapter, merge_adapter
-from lib.imageset import load_image_set
-from lib.shifts import curve
-from lib.tradeoff import tradeoff_scores
+import pandas as pd
+
+from lib.exam import setting_phrases
+from lib.finetune.strategies import load_tuned
+from lib.imageset import ImageSet, load_image_set
+from lib.models import Clip
+from lib.positions import with_positions
+from lib.tradeoff import average, embed_distinct, tradeoff_scores, tradeoff_views
 from lib.views import perspective_view
-from stages.inputs import read_model, read_run
+from lib.world.scene import sample_scenes
+from stages.inputs import read_model
 from stages.outputs import write_scores
 from stages.parameters import read_params, tell
+from stages.tuning import read_protocol_of, read_run, read_training
 
 
 def main(*arguments: str) -> None:
     params, name = read_params(), arguments[-1]
-    results, probe, textual = Path("results", params["profile"]), params["visual_probe"], params["textual_probe"]
+    if arguments[0] == "--untrained":
+        untrained = params["finetune"]["untrained"][name]
+        write_scores(list(score_untrained(params, name, untrained)), params, "tradeoff", f"{name}_untrained")
+        return
     if arguments[0] == "--frozen":
         clip = read_model(params, name)
     else:
-        base = read_model(params, read_run(params, name)["model"])
-        clip = merge_adapter(load_adapter(base, results / "adapters" / name))
-    folders = [Path(params["data"], image_set) for image_set in params["image_sets"]]
-    scores = [
-        tradeoff_scores(
-            clip,
-            load_image_set(folder),
-            shifts=curve(probe["tested"]),
-            control=perspective_view(**textual["control"]),
-            generic=textual["generic"][0],
-            batch=params["compute"]["batch"],
-        )
-        for folder in (*folders, Path(params["finetune"]["image_set"]))
-    ]
-    write_scores(scores, params, "tradeoff", name)
+        run = read_run(params, name)
+        base = read_model(params, run["model"], **read_protocol_of(run))
+        clip = load_tuned(base, Path("results", params["profile"], "adapters", name))
+    write_scores(list(score(params, clip, {name: 1})), params, "tradeoff", name)
+
+
+def score_untrained(params: dict, model: str, ways: dict[str, dict]) -> Iterator[pd.DataFrame]:
+    """Scores of a frozen model used in several ways; those that only differ in ``turns`` share their embeddings."""
+
+    def single(name: str) -> tuple[str | None, str]:
+        return ways[name].get("view"), ways[name].get("positions", "own")
+
+    for (view, positions), names in groupby(sorted(ways, key=lambda name: str(single(name))), key=single):
+        clip = with_positions(read_model(params, model, **({"view": view} if view else {})), positions)
+        yield from score(params, clip, {name: ways[name].get("turns", 1) for name in names})
+
+
+def score(params: dict, clip: Clip, turns: dict[str, int]) -> Iterator[pd.DataFrame]:
+    """Scores of one model under several names, each with the number of shifts that its embedding is the mean over."""
+    textual, steps = (
+        params["textual_probe"],
+        2 * params["visual_probe"]["tested"],
+    )  # the tested shifts, and halfway between
+    averaged = max(turns.values()) > 1
+    views = tradeoff_views(clip, steps=steps, control=perspective_view(**textual["control"]), mirrored=averaged)
+    for pictures in image_sets(params):
+        seen = embed_distinct(clip, pictures, views, batch=params["compute"]["batch"])
+        labels = settings(params, pictures)
+        for name, count in turns.items():
+            yield tradeoff_scores(
+                replace(clip, name=name),
+                pictures,
+                average(seen, turns=count, steps=steps) if averaged else seen,
+                generic=textual["generic"][0],
+                labels=labels,
+                classes=setting_phrases(),
+            )
+
+
+def image_sets(params: dict) -> Iterator[ImageSet]:
+    """Those to be probed, the one that models are tuned on, and that to choose runs by."""
+    yield from (load_image_set(Path(params["data"], name)) for name in params["image_sets"])
+    yield from (pictures for pictures in read_training(params) if pictures)
+
+
+def settings(params: dict, pictures: ImageSet) -> list[str] | None:
+    """Where each scene of a rendered set plays; None for pictures that are no renderings."""
+    if pictures.name not in params["crop_or_model"]["scenes"]:
+        return None
+    scenes = params["crop_or_model"]["scenes"][pictures.name]
+    drawn = sample_scenes(scenes["seed"], scenes["split"], where=scenes["where"])
+    return [scene.setting for scene in islice(drawn, len(pictures.table))]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def main(model: str) -> None:
     study, batch = params["crop_or_model"], params["compute"]["batch"]
     parts = []
     for view in study["views"]:
-        clip = read_model(params | {"protocol": params["protocol"] | {"view": view}}, model)
+        clip = read_model(params, model, view=view)
         for name in params["image_sets"]:
             pictures = read_image_set(params, name, clip).head(study["images"])
             controls = harmless_changes(**study["controls"])

@@ -12,18 +12,19 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lib.finetune.attention import SeparateAttention
-from lib.finetune.data import ShiftedPanoramas
-from lib.finetune.loop import fine_tune, frozen_scores
+from lib.finetune.data import Item, ShiftedPanoramas
+from lib.finetune.loop import fine_tune
 from lib.finetune.lora import attach_lora, examine_adapters, load_adapter, merge_adapter, save_adapter
 from lib.finetune.losses import charbonnier, shift_loss
+from lib.finetune.objective import ShiftLoss
 from lib.models import load_clip, save_weights
+from lib.scoring import clip_score
 from tests.small_clips import small_clip
 
 LAYERS = 2
 ADAPTER = {"rank": 4, "alpha": 8, "dropout": 0.1, "seed": 0}
+OBJECTIVE = {"weight": 0.5, "shifts": (0.0, 1.0), "views": 4, "worst": 2}
 RECIPE = {
-    "weight": 0.5,
-    "shifts": (0.0, 1.0),
     "epochs": 3,
     "batch": 4,
     "rate": 1e-2,
@@ -47,13 +48,20 @@ def base(tmp_path_factory) -> Path:
 def tuned(base: Path, targets: str, folder: Path, **changes) -> tuple:
     """A model after fine-tuning on PANORAMAS, and the log of its steps."""
     clip, log = load_clip(base), []
-    panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), clip.preprocess)
+    panoramas = shifted_panoramas(clip)
+    settings = {key: changes.pop(key, value) for key, value in OBJECTIVE.items()}
+    objective = ShiftLoss(clip, panoramas, [f"a thing {k}" for k in range(len(PANORAMAS))], **settings)
     with torch.no_grad():  # texts near their images: an untrained model would score below 0, where the floor is
-        texts = F.normalize(clip.network.encode_image(panoramas.inputs) + NOISE, dim=-1)
-    frozen = frozen_scores(clip, panoramas, texts)
+        seen = clip.network.encode_image(panoramas.inputs)
+    objective.kept["texts"] = F.normalize(seen + NOISE, dim=-1)
+    objective.kept["scores"] = clip_score(seen, objective.kept["texts"])
     attach_lora(clip, targets=targets, **ADAPTER)
-    fine_tune(clip, panoramas, texts, frozen, checkpoints=folder, log=log.append, **RECIPE | changes)
+    fine_tune(clip, objective, checkpoints=folder, log=log.append, **RECIPE | changes)
     return clip, log
+
+
+def shifted_panoramas(clip) -> ShiftedPanoramas:
+    return ShiftedPanoramas([PANORAMAS.split(4)], len(PANORAMAS), clip.preprocess)
 
 
 @torch.no_grad()
@@ -140,18 +148,17 @@ def test_tuning_lowers_the_loss_and_its_parts_add_up(base, tmp_path):
 
 def test_shifts_are_rolled_before_the_transform(base):
     clip = load_clip(base)
-    panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), clip.preprocess)
-    row, original, shifted = panoramas[7, 13]
-    for delta, seen in ((0, original), (13, shifted)):
+    pair = shifted_panoramas(clip)[Item(7, 13)]
+    for delta, seen in ((0, pair.beside), (13, pair.shifted)):
         rolled = np.roll(PANORAMAS[7].permute(1, 2, 0).numpy(), delta, axis=1)
-        assert row == 7 and torch.equal(seen, clip.preprocess(Image.fromarray(rolled)))
+        assert pair.row == 7 and torch.equal(seen, clip.preprocess(Image.fromarray(rolled)))
 
 
 def test_every_epoch_draws_each_panorama_once_and_shifts_in_range(base):
-    panoramas = ShiftedPanoramas(PANORAMAS.split(4), len(PANORAMAS), load_clip(base).preprocess)
+    panoramas = shifted_panoramas(load_clip(base))
     epochs = [panoramas.draw((0.25, 0.5), seed=0, epoch=epoch) for epoch in range(40)]
-    assert all(sorted(row for row, _ in items) == list(range(10)) for items in epochs)
-    assert {delta for items in epochs for _, delta in items} == set(range(16, 32))
+    assert all(sorted(item.row for item in items) == list(range(10)) for items in epochs)
+    assert {item.delta for items in epochs for item in items} == set(range(16, 32))
     assert epochs[0] != epochs[1] and epochs[0] == panoramas.draw((0.25, 0.5), seed=0, epoch=0)
     with pytest.raises(ValueError, match=r"shifts is \[0.5, 0.25\]"):
         panoramas.draw((0.5, 0.25), seed=0, epoch=0)

@@ -45,8 +45,8 @@ def test_changes_and_turned_verdicts_are_those_put_in():
 
 
 def test_runs_that_differ_in_one_detail_are_compared():
-    run = {"model": "m", "targets": "attention", "weight": 1.0, "shifts": [0.0, 1.0]}
-    runs = {"a100": run, "r100": run | {"targets": "released"}, "r050": run | {"targets": "released", "weight": 0.5}}
+    run = {"model": "m", "strategy": "attention", "weight": 1.0, "shifts": [0.0, 1.0]}
+    runs = {"a100": run, "r100": run | {"strategy": "released"}, "r050": run | {"strategy": "released", "weight": 0.5}}
     moves = {"a100": 1.0, "r100": 5.0, "r050": 2.0}
     probe = scores()[lambda table: table.condition.isin(["shift", "mirror"])].astype({"value": float})
     tuned = pd.concat([probe.assign(model=name, score=probe.score + move) for name, move in moves.items()])

@@ -36,7 +36,7 @@ textual_probe: {{alpha: 0.05, bootstrap: {{draws: 100}}}}
 finetune:
   optimisation: {{epochs: 1}}
   runs: !replace
-    made_attention_l050: {{model: {MODEL}, targets: attention, weight: 0.5, shifts: [0.0, 1.0]}}
+    made_attention_l050: {{model: {MODEL}, strategy: attention, weight: 0.5, shifts: [0.0, 1.0]}}
 hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
 crop_or_model:
   images: {COUNT}

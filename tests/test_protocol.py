@@ -17,12 +17,12 @@ from PIL import Image
 from lib.embedding import embed_images
 from lib.imageset import load_image_set
 from lib.models import load_clip
-from lib.panorama import mirror, perspective
+from lib.panorama import perspective
 from lib.protocol import Protocol, read_protocol
 from lib.scoring import score_table
 from lib.shifts import shift_views
 from lib.turns import cut, resize_once
-from lib.views import Shift, fit
+from lib.views import Mirrored, Shift, fit
 from tests.small_clips import small_clip
 
 SIZE = 32
@@ -223,10 +223,10 @@ def test_a_shift_cut_from_one_resize_is_the_shifted_picture_resized(eighths, siz
     with tempfile.TemporaryDirectory() as folder:
         clip = small_clip(Path(folder, "small"), image_size=size)
     resized = resize_once(clip, panorama[None], map)
-    for view in (Shift(share), mirror):
+    for view in (Shift(share), Mirrored(share)):
         inputs = cut(clip, resized, view, 2 * height)
         if inputs is None:
-            assert view is not mirror and (share * 2 * height % 1 or share * 2 * size % 1)
+            assert share * 2 * height % 1 or share * 2 * size % 1
         else:
             assert torch.equal(inputs[0], clip.preprocess(picture(view(panorama))))
 

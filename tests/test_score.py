@@ -125,7 +125,7 @@ def test_bad_input_is_told_in_one_sentence(clip, pictures, tmp_path, run):
         ((pictures.folder, "--captions", table, "--model", model, "--shifts", 1), "shifts is 1: expected at least 2"),
         (
             (pictures.folder, "--captions", table, "--model", model, "--adapter", tmp_path),
-            "adapter_config.json does not",
+            "holds neither adapter_config.json",
         ),
     ):
         told = run(*arguments, "--out", tmp_path / "out")

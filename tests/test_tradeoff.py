@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from lib.imageset import Picture, load_image_set, write_image_set
 from lib.stats.claims import FAILS, HOLDS, OPEN, claims, compare_seeds, readme_claims
 from lib.stats.tradeoff import frozen_bounds, pareto, tradeoff, tuned_tests
-from lib.tradeoff import likeness, tradeoff_scores
+from lib.tradeoff import embed_distinct, likeness, tradeoff_scores, tradeoff_views
 from tests.small_clips import small_clip
 
 SHIFTS = [0.25, 0.5]
 RUNS = {
-    "half": {"model": "base", "targets": "attention", "weight": 0.5, "shifts": [0.0, 1.0]},
-    "near": {"model": "base", "targets": "attention", "weight": 0.5, "shifts": [0.0, 0.5]},
+    "half": {"model": "base", "strategy": "attention", "weight": 0.5, "shifts": [0.0, 1.0]},
+    "near": {"model": "base", "strategy": "attention", "weight": 0.5, "shifts": [0.0, 0.5]},
 }
 BOOTSTRAP = {"seed": 0, "draws": 200}
 
@@ -28,6 +28,7 @@ def model_scores(model: str, image_set: str, *, scale: float, loss: float, found
     flipped = s + rng.normal(0, 1, 40)
     columns = {("shift", 0.0): s, ("mirror", 0.0): flipped}
     columns |= {("shift", shift): s + scale * change[k] for k, shift in enumerate(SHIFTS)}
+    columns["shift", 0.125] = s + 3 * scale  # between those tested
     rank = np.where(np.arange(40) < 40 * found, 1, 5)
     parts = []
     for (condition, value), score in columns.items():
@@ -35,6 +36,7 @@ def model_scores(model: str, image_set: str, *, scale: float, loss: float, found
     for view in ("panorama", "perspective"):
         for condition in ("image_to_text", "text_to_image"):
             parts.append({"condition": condition, "value": 0.0, "view": view, "score": rank.astype(float)})
+        parts.append({"condition": "zero_shot", "value": 0.0, "view": view, "score": (rank == 1).astype(float)})
     parts.append({"condition": "likeness", "value": 0.0, "view": "panorama", "score": np.full(40, 1 - scale)})
     labels = {"model": model, "image_set": image_set, "image": [f"{k}.jpg" for k in range(40)]}
     return pd.concat([pd.DataFrame(labels | part) for part in parts], ignore_index=True)
@@ -48,7 +50,7 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     tests = tuned_tests(frozen, pd.concat(tuned), RUNS, shifts=SHIFTS, alpha=0.01, **BOOTSTRAP)
     table = tradeoff(frozen, pd.concat(tuned), tests, RUNS, training_set="training", shifts=SHIFTS, **BOOTSTRAP)
     assert tests.groupby("image_set").beta.nunique().eq(1).all()  # the frozen model's, for all
-    assert frozen_bounds(frozen)["base", "probe", "center_crop"] == tests.beta.iloc[0]
+    assert frozen_bounds(frozen)["base", "probe"] == tests.beta.iloc[0]
     return tests, table
 
 
@@ -59,9 +61,13 @@ def test_gains_and_costs_are_those_put_in(tables):
     assert np.allclose(table.ratio_low, 0.5) and np.allclose(table.ratio_high, 0.5)  # the same for every image
     assert table.score_change.tolist() == pytest.approx([-0.25] * 4)
     assert table.recall_change.tolist() == pytest.approx([-0.25] * 4)
+    assert table.zero_shot_change_perspective.tolist() == pytest.approx([-0.25] * 4)
+    assert table.between.tolist() == pytest.approx([1.5] * 4)
     assert (table.recall_change_perspective_low <= -0.25).all() and (table.recall_change_perspective_high < 0).all()
     assert (table.likeness - table.likeness_frozen).tolist() == pytest.approx([0.5] * 4)
-    assert table.trained_on.tolist() == [False, True, False, True]
+    assert table.role.tolist() == ["test", "training", "test", "training"]
+    medians = tests[tests.model.isin(RUNS)].groupby(["model", "image_set"]).median_abs_diff.max()
+    assert table.worst.tolist() == pytest.approx(medians.tolist())
     assert (table.stable >= table.stable_frozen).all()
     drawn = tests[tests.image_set == "probe"].set_index(["model", "shift"]).drawn
     assert drawn.to_dict() == {
@@ -90,8 +96,14 @@ def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
     images = [torch.randint(0, 256, (3, 32, 64), generator=generator, dtype=torch.uint8) for _ in range(5)]
     write_image_set(tmp_path / "set", (Picture(f"{k}.jpg", x, f"thing {k}", "360 photo") for k, x in enumerate(images)))
     pictures = load_image_set(tmp_path / "set")
+    views = tradeoff_views(clip, steps=2, control=lambda x: x[..., 16:48])
     scores = tradeoff_scores(
-        clip, pictures, shifts=[0.5], control=lambda x: x[..., 16:48], generic="photo", batch=2
+        clip,
+        pictures,
+        embed_distinct(clip, pictures, views, batch=2),
+        generic="photo",
+        labels=["a", "b", "a", "b", "b"],
+        classes={"a": "thing 0", "b": "thing 1"},
     ).set_index(["condition", "view", "image"])
 
     def encode(pictures, cue):
@@ -115,6 +127,8 @@ def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
             to_image = sum(bool(image @ read[k] >= own) for image in seen)
             assert scores.loc[("image_to_text", view, f"{k}.jpg"), "score"].item() == to_text
             assert scores.loc[("text_to_image", view, f"{k}.jpg"), "score"].item() == to_image
+            found = bool(seen[k] @ read[1] > seen[k] @ read[0]) == (k in (1, 3, 4))
+            assert scores.loc[("zero_shot", view, f"{k}.jpg"), "score"].item() == found
         if view == "panorama":
             others = [np.mean([float(seen[k] @ seen[j]) for j in range(5) if j != k]) for k in range(5)]
             assert likeness(seen).tolist() == pytest.approx(others, abs=1e-5)
@@ -132,7 +146,7 @@ def test_claims_hold_fail_or_stay_open():
         )
         for key, view in (("generic", "panorama"), ("shift", "center_crop"))
     )
-    row = {"strategy": "attention", "weight": 0.5, "shifts_drawn": "0-1", "image_set": "set", "trained_on": False}
+    row = {"strategy": "attention", "weight": 0.5, "shifts_drawn": "0-1", "image_set": "set", "role": "test"}
     row |= {"stable": 1.0, "stable_frozen": 0.5, "beta": 3.0}
     ratios = {"yes": (0.4, 0.3, 0.5), "no": (1.4, 1.2, 1.5), "maybe": (0.9, 0.7, 1.1)}
     changes = {"yes": (-1.0, -1.5, -0.5), "no": (-9.0, -9.5, -8.0), "maybe": (-0.2, -0.6, 0.1)}

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from lib.figures.style import PAGE
+from lib.names import TRAINING
 from lib.stats.tradeoff import pareto
 
 MARKERS = {"released": "s", "attention": "o"}
@@ -58,7 +59,7 @@ def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
                 markersize=5,
                 linewidth=0.8,
             )
-        trained = ", trained on" if part.trained_on.all() else ""
+        trained = ", trained on" if (part.role == TRAINING).all() else ""
         axis.set(title=f"{image_set}{trained}", xlabel=r"median $|s - s^\delta|$, points", xlim=(0, None))
     axes[0, 0].set_ylabel(label)
     handles = [

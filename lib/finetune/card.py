@@ -1,36 +1,37 @@
-"""The model card of an adapter."""
+"""The model card of a fine-tuned model."""
 
 CARD = """---
-library_name: peft
 base_model: {model}
-tags: [lora, clip, 360-degree panoramas]
+tags: [clip, 360-degree panoramas]
 ---
 
 # {name}
 
-LoRA adapters on the image tower of the CLIP model `{model}`, trained to give a 360-degree panorama and its circular shifts
-the same CLIP score (arXiv 2604.24642). The text tower is the base model's.
+The CLIP model `{model}`, fine-tuned by the strategy `{strategy}` (`lib/finetune/strategies.py`) to see a 360-degree panorama and
+its circular shifts alike. This folder holds only what was trained, LoRA adapters in PEFT's format. Load it onto its base model
+with `lib.finetune.strategies.load_tuned`.
 
 | | |
 |:--|:--|
 {rows}
-
-Modules adapted: with `attention`, all projections of attention and MLP, where the attention's projections are separate modules
-(`lib/finetune/attention.py`); with `released`, those of the paper's script. Load it with `lib.finetune.lora.load_adapter`.
 """
 
 
 def model_card(name: str, *, run: dict, finetune: dict, images: int, metrics: dict[str, float]) -> str:
-    """README.md of an adapter: base model, data, λ, how it was trained, and the last step's losses."""
+    """README.md of a fine-tuned model: base model, data, how it was trained, and the last step's losses."""
     facts = {
-        "base model": run["model"],
         "data": f"{images} panoramas of `{finetune['image_set']}`",
-        "targets": run["targets"],
         "λ": run["weight"],
         "shifts drawn, as shares of the width": f"{run['shifts'][0]:g} to {run['shifts'][1]:g}",
+        "view of a panorama": run.get("view", "as the protocol says"),
         **finetune["adapter"],
-        **{f"training: {key}": value for key, value in finetune["optimisation"].items()},
-        **{f"last step: {key}": f"{metrics[key]:.4g}" for key in ("loss", "consistency", "anchor", "gradient_norm")},
+        **{f"training: {key}": value for key, value in (finetune["optimisation"] | rate_of(run)).items()},
+        **{f"last step: {key}": f"{value:.4g}" for key, value in metrics.items() if key != "step"},
     }
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    return CARD.format(name=name, model=run["model"], rows=rows)
+    return CARD.format(name=name, model=run["model"], strategy=run["strategy"], rows=rows)
+
+
+def rate_of(run: dict) -> dict[str, float]:
+    """The learning rate of a run that has one of its own."""
+    return {"rate": run["rate"]} if "rate" in run else {}

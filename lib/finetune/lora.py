@@ -11,6 +11,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from lib.finetune.attention import fuse_attention, separate_attention
+from lib.finetune.files import CONFIGURATION
 from lib.models import Clip, brief
 
 # Modules adapted. `released` is the list of the paper's script, of which peft and nn.MultiheadAttention leave only c_fc
@@ -19,7 +20,6 @@ TARGETS = {
     "released": ("in_proj", "out_proj", "c_fc"),
     "attention": ("query", "key", "value", "out", "c_fc", "c_proj"),
 }
-CONFIGURATION = "adapter_config.json"
 
 
 def attach_lora(clip: Clip, *, targets: str, rank: int, alpha: float, dropout: float, seed: int) -> Clip:

@@ -8,7 +8,7 @@ from lib.stats.visual import shift_pivot, visual_tests
 
 BASELINE = "as it is"
 # Details of fine-tuning: the key of a run, as released, and as it should be.
-TUNING = (("lora_targets", "targets", "released", "attention"), ("lambda_1", "weight", 1.0, 0.5))
+TUNING = (("lora_targets", "strategy", "released", "attention"), ("lambda_1", "weight", 1.0, 0.5))
 
 
 def hazards(scores: pd.DataFrame, *, shifts: list[float], alpha: float, seed: int, draws: int) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def tuning_hazards(
     for hazard, key, released, careful in TUNING:
         for name, spec in runs.items():
             other = next((run for run, alike in runs.items() if alike == spec | {key: careful}), None)
-            if spec[key] != released or other is None:
+            if spec.get(key) != released or other is None:
                 continue
             for image_set in tuned[tuned.model == name].image_set.unique():
                 (table, decided), (base, before) = (

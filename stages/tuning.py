@@ -1,0 +1,29 @@
+"""What the stages of fine-tuning share: the run that a stage's name points to, its panoramas, and those to choose runs by."""
+
+from dataclasses import replace
+
+from lib.imageset import ImageSet, load_image_set
+from lib.names import VALIDATION
+
+
+def read_run(params: dict, name: str) -> dict:
+    """The fine-tuning run that params.yaml calls ``name``."""
+    runs = params["finetune"]["runs"]
+    if name not in runs:
+        raise ValueError(f"there is no run {name} in params.yaml: choose one of {', '.join(runs)}")
+    return runs[name]
+
+
+def read_protocol_of(run: dict) -> dict:
+    """What a run changes in the protocol: the view of a panorama, if it names one."""
+    return {"view": run["view"]} if "view" in run else {}
+
+
+def read_training(params: dict) -> tuple[ImageSet, ImageSet | None]:
+    """The panoramas to fine-tune on, and those set aside to choose runs by, if any are."""
+    pictures, aside = load_image_set(params["finetune"]["image_set"]), params["finetune"]["validation"]
+    count = len(pictures.table)
+    if not 0 <= aside < count:
+        raise ValueError(f"finetune.validation is {aside}: expected at least 0 and fewer than the {count} panoramas")
+    validation = replace(pictures, name=VALIDATION, table=pictures.table.tail(aside)) if aside else None
+    return pictures.head(count - aside), validation
