@@ -13,29 +13,29 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: setup repro seeds shares roads test world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
-	.venv/bin/dvc repro
+	.venv/bin/python -m stages.side_by_side
 
 seeds: setup
 	for seed in seed1 seed2; do \
-		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/dvc repro && \
+		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/python -m stages.side_by_side && \
 		cp results/$$seed/figures/tables/claims.csv figures/replicates/$$seed.csv || exit 1; \
 	done
-	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
+	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
 
 shares: setup
 	for world in shares0 shares1 shares2; do \
-		.venv/bin/python -m stages.use_profile $$world && .venv/bin/dvc repro textual_probe crop_or_model && \
+		.venv/bin/python -m stages.use_profile $$world && .venv/bin/python -m stages.side_by_side textual_probe crop_or_model && \
 		mkdir -p figures/replicates/$$world && for table in textual_summary decomposition crop_or_model_claims; do \
 		cp results/$$world/figures/tables/$$table.csv figures/replicates/$$world/ || exit 1; done || exit 1; \
 	done
-	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
+	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
 
 roads: setup
 	for world in roads0 roads1 roads2; do \
-		.venv/bin/python -m stages.use_profile $$world && .venv/bin/dvc repro roads && \
+		.venv/bin/python -m stages.use_profile $$world && .venv/bin/python -m stages.side_by_side roads && \
 		.venv/bin/python -m stages.keep_roads $$world || exit 1; \
 	done
-	.venv/bin/python -m stages.use_profile world && .venv/bin/dvc repro
+	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
 
 test: setup
 	.venv/bin/python -m pytest

@@ -8,10 +8,11 @@ from pathlib import Path
 
 
 def call(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run a command in ``folder``, with the tools of this environment."""
+    """Run a command in ``folder``, with the tools of this environment, and with one thread, as the pipeline does."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    settings = {"PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path, **environment}, capture_output=True, text=True
+        command, cwd=folder, env={**os.environ, **settings, **environment}, capture_output=True, text=True
     )
 
 

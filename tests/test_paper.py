@@ -3,6 +3,7 @@
 import importlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ PROFILE = f"""
 extends: paper
 profile: made
 figures: results/made/figures
+compute: {{threads: 1}}
 models: [{MODEL}]
 weights: !replace
   {MODEL}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
@@ -37,6 +39,7 @@ finetune:
   optimisation: {{epochs: 1}}
   runs: !replace
     made_attention_l050: {{model: {MODEL}, strategy: attention, weight: 0.5, shifts: [0.0, 1.0]}}
+    made_omniview: {{model: {MODEL}, strategy: omniview, weight: 1.0, shifts: [0.0, 1.0]}}
 hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
 crop_or_model:
   images: {COUNT}
@@ -106,7 +109,7 @@ def paper(tmp_path_factory, offline) -> Path:
     for name, text in (("made", PROFILE), ("made_released", RELEASED)):
         (folder / "profiles" / f"{name}.yaml").write_text(text)
     succeeds(call(folder, "python", "-m", "stages.use_profile", "made"))
-    succeeds(call(folder, "dvc", "repro", **offline))
+    succeeds(call(folder, sys.executable, "-m", "stages.side_by_side", **offline))
     return folder
 
 

@@ -22,7 +22,9 @@ CONTRACT = {
     "verdicts": "experiment,model,image_set,compared,n,paper,holm,sign,interval,equivalent,n_least,n_needed",
     "hazards": "hazard,model,image_set,n,score_change,",
     "own_images": "image,caption,score,robust,spread,worst,worst_yaw,seam",
-    "tradeoff": "model,base,strategy,lambda,shifts_drawn,image_set,trained_on,n,",
+    "tradeoff": "model,base,strategy,view,lambda,shifts_drawn,image_set,role,n,",
+    "roads": "family,model,base,strategy,view,lambda,shifts_drawn,image_set,role,n,",
+    "roads_over_worlds": "family,strategy,worlds,weights,passes,trainable,seen,looks,stable,",
     "decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content,content_low,content_high,own,",
     "bounds": "model,image_set,view,control,n,beta,",
     "ways": "model,image_set,view,averaged,passes,n,sd,",
@@ -40,7 +42,7 @@ def nbval(folder: Path, *notebooks: Path) -> subprocess.CompletedProcess:
 def clone(tmp_path_factory) -> Path:
     """A copy of the repository, with the pipeline run in it."""
     folder = copy_repository(tmp_path_factory.mktemp("clone"), profile="tiny")
-    succeeds(call(folder, "dvc", "repro"))
+    succeeds(call(folder, sys.executable, "-m", "stages.side_by_side"))
     return folder
 
 
@@ -61,6 +63,7 @@ def test_every_stage_writes_what_it_promises(clone):
 def test_a_second_run_does_nothing(clone):
     assert "Data and pipelines are up to date." in call(clone, "dvc", "status").stdout
     assert "Running stage" not in call(clone, "dvc", "repro").stdout
+    assert not succeeds(call(clone, sys.executable, "-m", "stages.side_by_side"))
 
 
 def test_rendered_notebooks_come_out_the_same_and_leave_the_same_files(clone):
@@ -127,7 +130,17 @@ def test_a_new_model_is_all_that_is_computed(clone):
     scored = {name for name, item in stages if "clip_new" in item}
     assert scored == {"score_probes", "score_frozen", "score_views"}
     others = {name for name, item in stages if "clip_new" not in item}
-    notebooks = {"world", "textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "crop_or_model", "shares"}
+    notebooks = {
+        "world",
+        "textual_probe",
+        "visual_probe",
+        "statistics",
+        "lora",
+        "tradeoff",
+        "crop_or_model",
+        "shares",
+        "roads",
+    }
     assert others <= notebooks | {"claims", "readme"}
 
 

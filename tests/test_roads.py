@@ -176,16 +176,25 @@ def test_the_distilled_mean_by_a_plain_loop(base):
     def see(picture):
         return clip.network.encode_image(clip.preprocess(to_pil_image(picture))[None], normalize=True)[0]
 
-    items = [Item(0, 5, 0, 1), Item(4, 33, 0, 3)]
-    distances = []
+    drawn = objective.items(clip, seed=0, epoch=0)
+    assert [item.photograph is None for item in drawn] == [True, False] * (N // 2)
+    items = [Item(0, 5, 0, 1), Item(4, 33), Item(2, 17)]
+    distances, changes = [], []
     for item in items:
         teacher = sum(see(circular_shift(PANORAMAS[item.row], 16 * k)) for k in range(VIEWS))
         shifted = see(circular_shift(PANORAMAS[item.row], item.delta))
         distances.append(1 - F.cosine_similarity(shifted, teacher, dim=0).item())
+        if item.photograph is None:
+            changes.append(1 - F.cosine_similarity(shifted, see(PANORAMAS[item.row]), dim=0).item())
     losses = objective.losses(clip.network, batch_of(objective, items))
     assert losses["teacher"].item() == pytest.approx(np.mean(distances), abs=1e-5)
+    assert losses["consistency"].item() == pytest.approx(np.mean(changes), abs=1e-5)
     assert losses["anchor"].item() == pytest.approx(0, abs=1e-5)  # the frozen model is what it was
-    assert losses["loss"].item() == pytest.approx(0.75 * np.mean(distances), abs=1e-5)
+    assert losses["loss"].item() == pytest.approx(0.75 * np.mean(changes) + 0.25 * np.mean(distances), abs=1e-5)
+    with torch.no_grad():
+        clip.network.visual.proj.neg_()  # a model that sees all photographs the other way round
+    photograph = objective.losses(clip.network, batch_of(objective, [Item(1, 0, 0, 2)]))
+    assert photograph["anchor"].item() == pytest.approx(2, abs=1e-5) and photograph["consistency"].item() == 0
 
 
 def test_a_closed_gate_is_the_identity_and_opens():

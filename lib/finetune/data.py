@@ -32,7 +32,7 @@ class Item(NamedTuple):
 
 class Pair(NamedTuple):
     """What the network reads of a draw, two pictures: the panorama ``shifted``, and ``beside`` it the photograph, or the
-    panorama itself where none was drawn; and the draw's numbers. In a batch all are tensors."""
+    panorama itself where none was drawn, whose number is then -1; and the draw's numbers. In a batch all are tensors."""
 
     row: int
     delta: int
@@ -60,7 +60,7 @@ class ShiftedPanoramas(Dataset):
     def __getitem__(self, item: Item) -> Pair:
         shifted = circular_shift(self.panoramas[item.viewpoint][item.row], item.delta)
         beside = self.inputs if item.photograph is None else self.photographs[item.photograph]
-        numbers = (item.row, item.delta, item.viewpoint, item.photograph or 0)
+        numbers = (item.row, item.delta, item.viewpoint, -1 if item.photograph is None else item.photograph)
         return Pair(*numbers, beside[item.row], self.preprocess(to_pil_image(shifted)))
 
     @property

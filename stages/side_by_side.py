@@ -1,0 +1,74 @@
+"""Run the pipeline, stages that do not need each other side by side.
+
+    python -m stages.side_by_side [STAGE ...]
+
+Runs each stage that has changed by `dvc repro --single-item`, as soon as what it needs is done: as many at a time as there are
+cores for their threads (`compute.threads`). All stages, or those named with all that they need.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from stages.parameters import read_params
+
+
+def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
+    """The stages that changed or need one that did, each with those of them that it needs."""
+    with Repo() as repo:
+        graph = repo.index.graph
+        wanted = [stage for target in targets for stage in repo.stage.collect(target)] or list(graph)
+        stale = set(repo.status())
+        needs: dict[str, set[str]] = {}
+
+        def visit(stage) -> bool:
+            """Add what of this stage and of all it needs has to run; must the stage itself?"""
+            if stage.addressing not in needs:
+                needed = {before.addressing for before in graph.successors(stage) if visit(before)}
+                needs[stage.addressing] = needed
+                if needed:
+                    stale.add(stage.addressing)
+            return stage.addressing in stale
+
+        for stage in wanted:
+            visit(stage)
+    return {stage: needed for stage, needed in needs.items() if stage in stale}
+
+
+def reproduce(stage: str) -> subprocess.CompletedProcess:
+    """Run one stage; what it prints is kept."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def main(*targets: str) -> None:
+    needs = changed_stages(targets)
+    threads = read_params()["compute"]["threads"]
+    lanes = max(1, (os.cpu_count() or 1) // threads) if threads else 1
+    waiting, running, start = TopologicalSorter(needs), {}, time.monotonic()
+    waiting.prepare()
+    with ThreadPoolExecutor(lanes) as pool:
+        while waiting.is_active():
+            for stage in waiting.get_ready():
+                running[pool.submit(reproduce, stage)] = stage
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                stage, done = running.pop(future), future.result()
+                minutes, seconds = divmod(round(time.monotonic() - start), 60)
+                print(f"{minutes:3d}:{seconds:02d}  {stage}", flush=True)
+                if done.returncode:
+                    pool.shutdown(cancel_futures=True)
+                    sys.exit(done.stdout)
+                waiting.done(stage)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except DvcException as error:
+        sys.exit(str(error))
