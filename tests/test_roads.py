@@ -18,6 +18,7 @@ from lib.finetune.strategies import STRATEGIES, find_strategy, load_tuned, save_
 from lib.imageset import Picture, load_image_set, write_image_set
 from lib.models import load_clip
 from lib.panorama import circular_shift, mirror, perspective
+from lib.shifts import curve
 from lib.stats.roads import best_of_families, choose, dominates, over_worlds, readme_roads, road_table
 from lib.tradeoff import average, embed_distinct, tradeoff_views
 from tests.small_clips import small_clip
@@ -213,7 +214,7 @@ def test_an_average_is_invariant_under_its_shifts_and_equals_a_plain_mean(tmp_pa
         tmp_path / "set", (Picture(f"{k}.jpg", x, f"thing {k}", "360 photo") for k, x in enumerate(PANORAMAS))
     )
     pictures = load_image_set(tmp_path / "set")
-    views = tradeoff_views(clip, steps=8, control=lambda x: x[..., 16:48], mirrored=True)
+    views = tradeoff_views(clip, curve(8), control=lambda x: x[..., 16:48], mirrored=True)
     single = embed_distinct(clip, pictures, views, batch=4)
     seen = average(single, turns=4, steps=8)
     for step in (0, 1, 5):
