@@ -14,15 +14,17 @@ from lib.models import Clip
 from lib.names import PANORAMA, PERSPECTIVE
 from lib.prompts import prompt
 from lib.scoring import measured
-from lib.shifts import MIRROR, curve, shift_scores, shift_views
+from lib.shifts import MIRROR, shift_scores, shift_views
 from lib.views import Mirrored, Shift, View
 
 
-def tradeoff_views(clip: Clip, *, steps: int, control: View, mirrored: bool = False) -> dict[Hashable, View]:
-    """The shifts by multiples of W / ``steps``, the mirror, or, with ``mirrored``, that of every shift, and the photograph."""
-    views = {**shift_views(curve(steps), copies=clip.protocol.copies), PERSPECTIVE: control}
+def tradeoff_views(
+    clip: Clip, shares: Sequence[float], *, control: View, mirrored: bool = False
+) -> dict[Hashable, View]:
+    """The shifts by ``shares`` of the width, the mirror, or, with ``mirrored``, that of every shift, and the photograph."""
+    views = {**shift_views(shares, copies=clip.protocol.copies), PERSPECTIVE: control}
     if mirrored:
-        views |= {("mirror", share): Mirrored(share) for share in curve(steps)}
+        views |= {("mirror", share): Mirrored(share) for share in shares}
     return views
 
 
@@ -42,8 +44,8 @@ def embed_distinct(clip: Clip, pictures: ImageSet, views: Mapping[Hashable, View
 def average(seen: Mapping[Hashable, Tensor], *, turns: int, steps: int) -> dict[Hashable, Tensor]:
     """The embeddings, by condition, of a model that takes the normalised mean over ``turns`` shifts for its embedding.
 
-    ``seen`` are those of a single pass, as of ``tradeoff_views`` with ``mirrored``. A photograph, which is no circle, is
-    still seen in one pass. ValueError where the shifts to be averaged are not among those seen.
+    ``seen`` are those of a single pass at all multiples of W / ``steps``, as of ``tradeoff_views`` with ``mirrored``. A
+    photograph, which is no circle, is still seen in one pass. ValueError where ``turns`` does not divide ``steps``.
     """
     if turns < 1 or steps % turns:
         raise ValueError(f"turns is {turns}: expected a divisor of the {steps} shifts that are scored")

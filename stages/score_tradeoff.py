@@ -20,6 +20,7 @@ from lib.finetune.strategies import load_tuned
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip
 from lib.positions import with_positions
+from lib.shifts import curve
 from lib.tradeoff import average, embed_distinct, tradeoff_scores, tradeoff_views
 from lib.views import perspective_view
 from lib.world.scene import sample_scenes
@@ -57,12 +58,11 @@ def score_untrained(params: dict, model: str, ways: dict[str, dict]) -> Iterator
 
 def score(params: dict, clip: Clip, turns: dict[str, int]) -> Iterator[pd.DataFrame]:
     """Scores of one model under several names, each with the number of shifts that its embedding is the mean over."""
-    textual, steps = (
-        params["textual_probe"],
-        2 * params["visual_probe"]["tested"],
-    )  # the tested shifts, and halfway between
-    averaged = max(turns.values()) > 1
-    views = tradeoff_views(clip, steps=steps, control=perspective_view(**textual["control"]), mirrored=averaged)
+    textual, tested = params["textual_probe"], params["visual_probe"]["tested"]
+    averaged, steps = max(turns.values()) > 1, 2 * tested
+    # The tested shifts, and some halfway between two of them; for a mean over shifts, all that lie in it.
+    shares = curve(steps) if averaged else sorted({*curve(tested), *curve(steps)[::4]})
+    views = tradeoff_views(clip, shares, control=perspective_view(**textual["control"]), mirrored=averaged)
     for pictures in image_sets(params):
         seen = embed_distinct(clip, pictures, views, batch=params["compute"]["batch"])
         labels = settings(params, pictures)

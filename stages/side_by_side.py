@@ -6,13 +6,15 @@ Runs each stage that has changed by `dvc repro --single-item`, as soon as what i
 cores for their threads (`compute.threads`). All stages, or those named with all that they need.
 """
 
+import multiprocessing
 import os
-import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
 
+import dvc.cli
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
@@ -41,10 +43,15 @@ def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
     return {stage: needed for stage, needed in needs.items() if stage in stale}
 
 
-def reproduce(stage: str) -> subprocess.CompletedProcess:
-    """Run one stage; what it prints is kept."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def reproduce(stage: str) -> tuple[int, str]:
+    """Run one stage in this process, which has DVC loaded; its exit status, and what it printed."""
+    with tempfile.TemporaryFile() as printed:
+        for stream in (1, 2):
+            os.dup2(printed.fileno(), stream)
+        status = dvc.cli.main(["--wait-for-lock", "repro", "--single-item", stage])
+        sys.stdout.flush()
+        printed.seek(0)
+        return status, printed.read().decode(errors="replace")
 
 
 def main(*targets: str) -> None:
@@ -53,17 +60,17 @@ def main(*targets: str) -> None:
     lanes = max(1, (os.cpu_count() or 1) // threads) if threads else 1
     waiting, running, start = TopologicalSorter(needs), {}, time.monotonic()
     waiting.prepare()
-    with ThreadPoolExecutor(lanes) as pool:
+    with ProcessPoolExecutor(lanes, mp_context=multiprocessing.get_context("spawn")) as pool:
         while waiting.is_active():
             for stage in waiting.get_ready():
                 running[pool.submit(reproduce, stage)] = stage
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                stage, done = running.pop(future), future.result()
+                stage, (status, printed) = running.pop(future), future.result()
                 minutes, seconds = divmod(round(time.monotonic() - start), 60)
                 print(f"{minutes:3d}:{seconds:02d}  {stage}", flush=True)
-                if done.returncode:
+                if status:
                     pool.shutdown(cancel_futures=True)
-                    sys.exit(done.stdout)
+                    sys.exit(printed)
                 waiting.done(stage)
 
 

@@ -18,7 +18,8 @@ from lib.finetune.strategies import STRATEGIES, find_strategy, load_tuned, save_
 from lib.imageset import Picture, load_image_set, write_image_set
 from lib.models import load_clip
 from lib.panorama import circular_shift, mirror, perspective
-from lib.stats.roads import choose, dominates, over_worlds, road_table
+from lib.shifts import curve
+from lib.stats.roads import best_of_families, choose, dominates, over_worlds, readme_roads, road_table
 from lib.tradeoff import average, embed_distinct, tradeoff_views
 from tests.small_clips import small_clip
 
@@ -213,7 +214,7 @@ def test_an_average_is_invariant_under_its_shifts_and_equals_a_plain_mean(tmp_pa
         tmp_path / "set", (Picture(f"{k}.jpg", x, f"thing {k}", "360 photo") for k, x in enumerate(PANORAMAS))
     )
     pictures = load_image_set(tmp_path / "set")
-    views = tradeoff_views(clip, steps=8, control=lambda x: x[..., 16:48], mirrored=True)
+    views = tradeoff_views(clip, curve(8), control=lambda x: x[..., 16:48], mirrored=True)
     single = embed_distinct(clip, pictures, views, batch=4)
     seen = average(single, turns=4, steps=8)
     for step in (0, 1, 5):
@@ -281,3 +282,19 @@ def test_faults_are_told_in_one_sentence(base, tmp_path):
     wide = small_clip(tmp_path / "wide", embed_dim=16)
     with pytest.raises(ValueError, match="does not fit the model wide"):
         load_tuned(wide, tmp_path)
+
+
+def test_the_best_of_a_family_keeps_its_recall_if_any_does():
+    rows = [
+        ("LoRA", "a", 0.1, -0.10, -0.10),
+        ("LoRA", "b", 0.5, -0.01, 0.00),
+        ("LoRA", "c", 0.4, 0.10, -0.13),
+        ("heads", "d", 0.2, -0.30, -0.10),
+        ("heads", "e", 0.9, -0.10, -0.10),
+    ]
+    table = pd.DataFrame(rows, columns=["family", "strategy", "ratio", "recall_change", "recall_change_perspective"])
+    best = best_of_families(table, tolerance=0.02)
+    assert best.strategy.tolist() == ["c", "e"]
+    ends = {f"{name}{end}": table[name] for name in table.columns[2:] for end in ("_low", "_high")}
+    words = readme_roads(best.assign(weights="0.5", passes=1.0, **ends))
+    assert words["R@1, panoramas"].tolist() == ["+0.10 [+0.10, +0.10]", "-0.10 [-0.10, -0.10]"]

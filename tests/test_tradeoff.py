@@ -96,7 +96,7 @@ def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
     images = [torch.randint(0, 256, (3, 32, 64), generator=generator, dtype=torch.uint8) for _ in range(5)]
     write_image_set(tmp_path / "set", (Picture(f"{k}.jpg", x, f"thing {k}", "360 photo") for k, x in enumerate(images)))
     pictures = load_image_set(tmp_path / "set")
-    views = tradeoff_views(clip, steps=2, control=lambda x: x[..., 16:48])
+    views = tradeoff_views(clip, [0.5], control=lambda x: x[..., 16:48])
     scores = tradeoff_scores(
         clip,
         pictures,

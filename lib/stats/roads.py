@@ -93,6 +93,33 @@ def _means(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
+def best_of_families(table: pd.DataFrame, *, tolerance: float) -> pd.DataFrame:
+    """Of the roads of each family, over all worlds, the most stable that keeps R@1 to within the tolerance; if none does, the
+    one that fell least. The same rule as ``choose``, of means over test sets."""
+    recall = table[["recall_change", "recall_change_perspective"]].mean(axis=1)
+    ranked = table.assign(fall=np.where(recall >= -tolerance, 0.0, -recall)).sort_values(["fall", "ratio"], kind="stable")
+    return table.loc[sorted(ranked.drop_duplicates("family").index)]
+
+
+def readme_roads(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``over_worlds`` in words, each mean with the least and the most of any world."""
+    columns = {
+        "what is left of the change under shifts": "ratio",
+        "R@1, panoramas": "recall_change",
+        "R@1, photographs": "recall_change_perspective",
+    }
+    words = {
+        title: [
+            f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
+            for mean, low, high in zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
+        ]
+        for title, name in columns.items()
+        for sign in ("" if name == "ratio" else "+",)
+    }
+    named = {"kind": table.family, "road": table.strategy, "λ": table.weights, "passes": table.passes.map("{:g}".format)}
+    return pd.DataFrame(named | words)
+
+
 def dominates(table: pd.DataFrame, road: str, others: Sequence[str], columns: Mapping[str, int]) -> pd.Series:
     """Is a road at least as good as each of the ``others`` in all columns, and better in one? ``columns``: sign that is good."""
     signs = np.array(list(columns.values()))
