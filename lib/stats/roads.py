@@ -97,7 +97,9 @@ def best_of_families(table: pd.DataFrame, *, tolerance: float) -> pd.DataFrame:
     """Of the roads of each family, over all worlds, the most stable that keeps R@1 to within the tolerance; if none does, the
     one that fell least. The same rule as ``choose``, of means over test sets."""
     recall = table[["recall_change", "recall_change_perspective"]].mean(axis=1)
-    ranked = table.assign(fall=np.where(recall >= -tolerance, 0.0, -recall)).sort_values(["fall", "ratio"], kind="stable")
+    ranked = table.assign(fall=np.where(recall >= -tolerance, 0.0, -recall)).sort_values(
+        ["fall", "ratio"], kind="stable"
+    )
     return table.loc[sorted(ranked.drop_duplicates("family").index)]
 
 
@@ -116,7 +118,12 @@ def readme_roads(table: pd.DataFrame) -> pd.DataFrame:
         for title, name in columns.items()
         for sign in ("" if name == "ratio" else "+",)
     }
-    named = {"kind": table.family, "road": table.strategy, "λ": table.weights, "passes": table.passes.map("{:g}".format)}
+    named = {
+        "kind": table.family,
+        "road": table.strategy,
+        "λ": table.weights,
+        "passes": table.passes.map("{:g}".format),
+    }
     return pd.DataFrame(named | words)
 
 
