@@ -78,9 +78,12 @@ def score(params: dict, clip: Clip, turns: dict[str, int]) -> Iterator[pd.DataFr
 
 
 def image_sets(params: dict) -> Iterator[ImageSet]:
-    """Those to be probed, the one that models are tuned on, and that to choose runs by."""
+    """Those to be probed, that to choose runs by, and as many of the panoramas that models are tuned on (or all of these)."""
     yield from (load_image_set(Path(params["data"], name)) for name in params["image_sets"])
-    yield from (pictures for pictures in read_training(params) if pictures)
+    training, validation = read_training(params)
+    yield training.head(params["finetune"]["validation"] or None)
+    if validation:
+        yield validation
 
 
 def settings(params: dict, pictures: ImageSet) -> list[str] | None:

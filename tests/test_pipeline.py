@@ -24,7 +24,7 @@ CONTRACT = {
     "own_images": "image,caption,score,robust,spread,worst,worst_yaw,seam",
     "tradeoff": "model,base,strategy,view,lambda,shifts_drawn,image_set,role,n,",
     "roads": "family,model,base,strategy,view,lambda,shifts_drawn,image_set,role,n,",
-    "roads_over_worlds": "family,strategy,worlds,weights,passes,trainable,seen,looks,stable,",
+    "roads_over_worlds": "family,strategy,worlds,weights,passes,trainable,seen,looks,ratio,",
     "decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content,content_low,content_high,own,",
     "bounds": "model,image_set,view,control,n,beta,",
     "ways": "model,image_set,view,averaged,passes,n,sd,",

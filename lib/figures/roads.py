@@ -6,12 +6,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from lib.figures.style import PAGE
 from lib.stats.roads import FAMILIES
 from lib.stats.tradeoff import pareto
 
+LINEAR = 0.05  # below, the axis is linear
 MARKERS = ("X", "o", "s", "^", "D", "*")
 
 
@@ -19,7 +20,7 @@ def roads_plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """What is left of the frozen model's instability against what is lost, one panel for each loss; the line is the front.
 
     ``table`` is that of ``stats.roads.over_worlds``; bars reach from the least to the most of any world. ``panels`` maps
-    columns to labels. The frozen model stands at (1, 0).
+    columns to labels. Larger marks take more passes; the frozen model stands at (1, 0).
     """
     figure, axes = plt.subplots(1, len(panels), squeeze=False, figsize=(PAGE, 3.4))
     styles = dict(zip(FAMILIES, zip(MARKERS, sns.color_palette("colorblind"), strict=False), strict=True))
@@ -38,14 +39,14 @@ def roads_plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 yerr=[[value - getattr(row, f"{column}_low")], [getattr(row, f"{column}_high") - value]],
                 fmt=marker,
                 color=colour,
-                markersize=5,
+                markersize=5 * row.passes**0.25,
                 linewidth=0.6,
                 zorder=2,
             )
             axis.annotate(str(number), (row.ratio, value), xytext=(3, 3), textcoords="offset points", fontsize=6)
-        axis.set(xscale="log", xlabel="instability, of the frozen model's", ylabel=label)
+        axis.set_xscale("symlog", linthresh=LINEAR, linscale=0.4)  # for roads that are exactly invariant
+        axis.set(xlabel="change under shifts, of the frozen model's", ylabel=label, xticks=[0, 0.1, 1], xlim=(-0.015, None))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axis.xaxis.set_minor_formatter(NullFormatter())
     handles = [
         plt.Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5, label=name)
         for name, (marker, colour) in styles.items()
