@@ -23,7 +23,7 @@ from tests.copies import call, copy_repository, succeeds
 REPOSITORY = "timm/vit_base_patch32_clip_224.laion400m_e32"  # where open_clip fetches ViT-B-32, laion400m_e32
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL, QUICK = "vit_b_32_laion400m", "vit_b_32_laion400m_quickgelu"
-COUNT = 10  # pictures in each set: fewer, and no test of 42 could reject at the level below
+COUNT = 12  # pictures in each set: fewer, and no test of 84 could reject at the level below
 PROFILE = f"""
 extends: paper
 profile: made
@@ -40,6 +40,9 @@ finetune:
   runs: !replace
     made_attention_l050: {{model: {MODEL}, strategy: attention, weight: 0.5, shifts: [0.0, 1.0]}}
     made_omniview: {{model: {MODEL}, strategy: omniview, weight: 1.0, shifts: [0.0, 1.0]}}
+  untrained: !replace
+    {MODEL}:
+      made_squash: {{model: {MODEL}, strategy: one pass, view: squash}}
 hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
 crop_or_model:
   images: {COUNT}
