@@ -33,7 +33,8 @@ def main(name: str) -> None:
     strategy, optimisation = find_strategy(run["strategy"]), finetune["optimisation"] | rate_of(run)
     clip = read_model(params, run["model"], **read_protocol_of(run))
     if clip.view == "multi_view":
-        raise ValueError("the view is multi_view: fine-tuning needs one with one picture for each panorama")
+        where = f"view of the run {name}" if "view" in run else "protocol.view"
+        raise ValueError(f"{where} is multi_view: fine-tuning needs one picture for each panorama, choose another")
     objective = read_objective(params, run, clip)
     clip = strategy.attach(clip, **finetune["adapter"])
 
