@@ -40,9 +40,7 @@ finetune:
   runs: !replace
     made_attention_l050: {{model: {MODEL}, strategy: attention, weight: 0.5, shifts: [0.0, 1.0]}}
     made_omniview: {{model: {MODEL}, strategy: omniview, weight: 1.0, shifts: [0.0, 1.0]}}
-  untrained: !replace
-    {MODEL}:
-      made_squash: {{model: {MODEL}, strategy: one pass, view: squash}}
+  untrained: !replace {{}}
 hazards: {{models: [{MODEL}], images: {COUNT}, variants: !replace {{}}}}
 crop_or_model:
   images: {COUNT}
