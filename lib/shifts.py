@@ -1,10 +1,13 @@
 """CLIP scores of shifted and mirrored panoramas: each decoded once, its caption embedded once, shifted on the tensor."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 
 import pandas as pd
 from torch import Tensor
 
+from lib.embedding import embed_images
+from lib.imageset import ImageSet
 from lib.models import Clip
 from lib.scoring import score_table
 from lib.views import Mirrored, Shift, View, saved_copies
@@ -25,6 +28,22 @@ def shift_views(shares: Iterable[float], *, copies: int | None = None) -> dict[t
 
 def _saved(view: View, quality: int) -> View:
     return lambda panoramas: saved_copies(view(panoramas), quality)
+
+
+def embed_distinct(
+    clip: Clip, pictures: ImageSet, views: Mapping[Hashable, View], *, batch: int
+) -> dict[Hashable, Tensor]:
+    """``embed_images`` of a set; under multi_view, what a shift by a whole number of views shows is embedded once."""
+
+    def first(view: View) -> View:
+        """The first of the shifts that show the same views, in another order."""
+        if clip.view != "multi_view" or not isinstance(view, Shift | Mirrored):
+            return view
+        return replace(view, share=view.share % (1 / clip.protocol.view_count))
+
+    distinct = {first(view): first(view) for view in views.values()}
+    seen = embed_images(clip, pictures.batches(batch), distinct, total=len(pictures.table))
+    return {name: seen[first(view)] for name, view in views.items()}
 
 
 def curve(steps: int) -> list[float]:

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.benchmark import ranks, zero_shot
-from lib.embedding import embed_images, embed_texts
+from lib.embedding import embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip
 from lib.names import PANORAMA, PERSPECTIVE
 from lib.prompts import prompt
 from lib.scoring import measured
 from lib.shifts import MIRROR, shift_scores, shift_views
-from lib.views import Mirrored, Shift, View
+from lib.views import Mirrored, View
 
 
 def tradeoff_views(
@@ -26,19 +26,6 @@ def tradeoff_views(
     if mirrored:
         views |= {("mirror", share): Mirrored(share) for share in shares}
     return views
-
-
-def embed_distinct(clip: Clip, pictures: ImageSet, views: Mapping[Hashable, View], *, batch: int) -> dict:
-    """``embed_images`` of a set; under multi_view, what a shift by a whole number of views shows is embedded once."""
-
-    def alike(name: Hashable) -> Hashable:
-        if clip.view != "multi_view" or not isinstance(views[name], Shift | Mirrored):
-            return name
-        return name[0], name[1] % (1 / clip.protocol.view_count)
-
-    first = {alike(name): views[alike(name)] for name in views}
-    seen = embed_images(clip, pictures.batches(batch), first, total=len(pictures.table))
-    return {name: seen[alike(name)] for name in views}
 
 
 def average(seen: Mapping[Hashable, Tensor], *, turns: int, steps: int) -> dict[Hashable, Tensor]:

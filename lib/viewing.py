@@ -12,7 +12,7 @@ from lib.embedding import embed_images, embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip
 from lib.scoring import measured, score_table
-from lib.shifts import curve, shift_views
+from lib.shifts import curve, embed_distinct, shift_views
 from lib.views import Resampled, Shift, View, Window, saved_copies
 
 
@@ -45,10 +45,7 @@ def view_scores(
     if clip.view == "center_crop":
         within = [0.0, *curve(turns)]
         views |= {("window", share, turn): Window(share, turn) for share in within for turn in within[1:]}
-    alike = {key: _first_alike(clip, key) for key in views}
-    first = {key: views[key] for key in dict.fromkeys(alike.values())}
-    embedded = embed_images(clip, pictures.batches(batch), first, total=len(pictures.table))
-    seen = {key: embedded[alike[key]] for key in views}
+    seen = embed_distinct(clip, pictures, views, batch=batch)
     read = embed_texts(clip, pictures.texts)
     image = pictures.table.image
     parts = [
@@ -64,14 +61,6 @@ def view_scores(
         rank = ranks(images, read)
         parts.append(measured(clip, pictures.name, image, condition, value, clip.view, rank).assign(turn=0.0))
     return pd.concat(parts, ignore_index=True)
-
-
-def _first_alike(clip: Clip, key: tuple[str, float, float]) -> tuple[str, float, float]:
-    """Under multi_view a shift by a whole number of views shows the same views: the first of the shifts that do."""
-    condition, share, turn = key
-    if clip.view != "multi_view" or condition != "shift":
-        return key
-    return condition, share % (1 / clip.protocol.view_count), turn
 
 
 def halves(steps: int) -> list[int]:

@@ -5,11 +5,8 @@ Set here, before torch is loaded, and inherited by the kernels that notebooks ru
 """
 
 import os
-from pathlib import Path
 
-from ruamel.yaml import YAML
+from stages.parameters import PARAMS, read_params
 
-if Path("params.yaml").is_file():
-    threads = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8")).get("compute", {}).get("threads")
-    if threads:
-        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
+if PARAMS.is_file() and (threads := read_params().get("compute", {}).get("threads")):
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))

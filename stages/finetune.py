@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dvclive import Live
 
-from lib.finetune.card import model_card, rate_of
+from lib.finetune.card import model_card
 from lib.finetune.data import ShiftedPanoramas
 from lib.finetune.loop import fine_tune
 from lib.finetune.objective import Objective
@@ -29,8 +29,9 @@ from stages.tuning import read_protocol_of, read_run, read_training
 
 def main(name: str) -> None:
     params = read_params()
-    finetune, run = params["finetune"], read_run(params, name)
-    strategy, optimisation = find_strategy(run["strategy"]), finetune["optimisation"] | rate_of(run)
+    run = read_run(params, name)
+    optimisation = params["finetune"]["optimisation"] | {key: run[key] for key in ("rate",) if key in run}
+    finetune, strategy = params["finetune"] | {"optimisation": optimisation}, find_strategy(run["strategy"])
     clip = read_model(params, run["model"], **read_protocol_of(run))
     if clip.view == "multi_view":
         where = f"view of the run {name}" if "view" in run else "protocol.view"

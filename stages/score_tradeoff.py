@@ -20,8 +20,8 @@ from lib.finetune.strategies import load_tuned
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip
 from lib.positions import with_positions
-from lib.shifts import curve
-from lib.tradeoff import average, embed_distinct, tradeoff_scores, tradeoff_views
+from lib.shifts import curve, embed_distinct
+from lib.tradeoff import average, tradeoff_scores, tradeoff_views
 from lib.views import perspective_view
 from lib.world.scene import sample_scenes
 from stages.inputs import read_model
@@ -51,9 +51,11 @@ def score_untrained(params: dict, model: str, ways: dict[str, dict]) -> Iterator
     def single(name: str) -> tuple[str | None, str]:
         return ways[name].get("view"), ways[name].get("positions", "own")
 
-    for (view, positions), names in groupby(sorted(ways, key=lambda name: str(single(name))), key=single):
-        clip = with_positions(read_model(params, model, **({"view": view} if view else {})), positions)
-        yield from score(params, clip, {name: ways[name].get("turns", 1) for name in names})
+    for (_, positions), names in groupby(sorted(ways, key=lambda name: str(single(name))), key=single):
+        alike = {name: ways[name] for name in names}
+        changes = read_protocol_of(next(iter(alike.values())))
+        clip = with_positions(read_model(params, model, **changes), positions)
+        yield from score(params, clip, {name: way.get("turns", 1) for name, way in alike.items()})
 
 
 def score(params: dict, clip: Clip, turns: dict[str, int]) -> Iterator[pd.DataFrame]:

@@ -18,9 +18,9 @@ from lib.finetune.strategies import STRATEGIES, find_strategy, load_tuned, save_
 from lib.imageset import Picture, load_image_set, write_image_set
 from lib.models import load_clip
 from lib.panorama import circular_shift, mirror, perspective
-from lib.shifts import curve
+from lib.shifts import curve, embed_distinct
 from lib.stats.roads import best_of_families, choose, dominates, over_worlds, readme_roads, road_table
-from lib.tradeoff import average, embed_distinct, tradeoff_views
+from lib.tradeoff import average, tradeoff_views
 from tests.small_clips import small_clip
 
 N, VIEWS = 6, 4

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.imageset import Picture, load_image_set, write_image_set
+from lib.shifts import embed_distinct
 from lib.stats.claims import FAILS, HOLDS, OPEN, claims, compare_seeds, readme_claims
 from lib.stats.tradeoff import frozen_bounds, pareto, tradeoff, tuned_tests
-from lib.tradeoff import embed_distinct, likeness, tradeoff_scores, tradeoff_views
+from lib.tradeoff import likeness, tradeoff_scores, tradeoff_views
 from tests.small_clips import small_clip
 
 SHIFTS = [0.25, 0.5]

@@ -25,13 +25,8 @@ def model_card(name: str, *, run: dict, finetune: dict, images: int, metrics: di
         "shifts drawn, as shares of the width": f"{run['shifts'][0]:g} to {run['shifts'][1]:g}",
         "view of a panorama": run.get("view", "as the protocol says"),
         **finetune["adapter"],
-        **{f"training: {key}": value for key, value in (finetune["optimisation"] | rate_of(run)).items()},
+        **{f"training: {key}": value for key, value in finetune["optimisation"].items()},
         **{f"last step: {key}": f"{value:.4g}" for key, value in metrics.items() if key != "step"},
     }
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     return CARD.format(name=name, model=run["model"], strategy=run["strategy"], rows=rows)
-
-
-def rate_of(run: dict) -> dict[str, float]:
-    """The learning rate of a run that has one of its own."""
-    return {"rate": run["rate"]} if "rate" in run else {}

@@ -1,5 +1,6 @@
 """What is optimised: an objective knows what the frozen model said, draws the items of an epoch, and gives the loss."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,7 @@ from lib.models import Clip
 from lib.scoring import clip_score
 
 
-class Objective:
+class Objective(ABC):
     """What all objectives share: the texts, and one draw of every panorama in an epoch, two pictures each.
 
     ``texts`` are those of the panoramas, then those of their photographs. ``reads`` says that the text side is trained, so
@@ -49,9 +50,9 @@ class Objective:
         """The draws of an epoch; ``clip`` is the model as it is when the epoch begins."""
         return self.panoramas.draw(self.shifts, seed=seed, epoch=epoch)
 
+    @abstractmethod
     def losses(self, network: nn.Module, pair: Pair) -> dict[str, Tensor]:
         """The ``loss`` of a batch, and its parts by name."""
-        raise NotImplementedError
 
     def embed(self, network: nn.Module, pictures: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Unit embeddings of pictures [P, 3, S, S] and of the texts of ``rows`` [B], and the scale of cosines."""

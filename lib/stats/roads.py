@@ -42,9 +42,7 @@ def choose(tradeoff: pd.DataFrame, *, tolerance: float) -> pd.Series:
     rows = tradeoff[tradeoff.role == VALIDATION]
     if rows.empty:
         raise ValueError("no panoramas were set aside to choose runs by: raise finetune.validation above 0")
-    recall = rows[["recall_change", "recall_change_perspective"]].mean(axis=1)
-    rows = rows.assign(fall=np.where(recall >= -tolerance, 0.0, -recall))
-    best = rows.sort_values(["fall", "ratio"], kind="stable").drop_duplicates("strategy")
+    best = _ranked(rows, tolerance).drop_duplicates("strategy")
     return best.set_index("strategy").model.reindex(rows.strategy.unique())
 
 
@@ -96,11 +94,14 @@ def _means(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def best_of_families(table: pd.DataFrame, *, tolerance: float) -> pd.DataFrame:
     """Of the roads of each family, over all worlds, the most stable that keeps R@1 to within the tolerance; if none does, the
     one that fell least. The same rule as ``choose``, of means over test sets."""
+    return table.loc[sorted(_ranked(table, tolerance).drop_duplicates("family").index)]
+
+
+def _ranked(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """Rows in the order of choice: by how far the mean of both R@1 fell beyond the tolerance, then by ``ratio``."""
     recall = table[["recall_change", "recall_change_perspective"]].mean(axis=1)
-    ranked = table.assign(fall=np.where(recall >= -tolerance, 0.0, -recall)).sort_values(
-        ["fall", "ratio"], kind="stable"
-    )
-    return table.loc[sorted(ranked.drop_duplicates("family").index)]
+    fall = np.where(recall >= -tolerance, 0.0, -recall)
+    return table.assign(fall=fall).sort_values(["fall", "ratio"], kind="stable").drop(columns="fall")
 
 
 def readme_roads(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.names import PANORAMA, PERSPECTIVE, TEST, TRAINING, VALIDATION
-from lib.stats.ranks import bootstrap, median
+from lib.stats.ranks import median, with_interval
 from lib.stats.visual import KEYS, shift_pivot, stability_bound, visual_tests
 
 
@@ -111,8 +111,7 @@ def tradeoff(
             "beta_own": stability_bound(after["shift", 0.0], after["mirror", 0.0]),
         }
         for name, (values, statistic) in measures.items():
-            low, high = bootstrap(values, statistic, seed=seed, draws=draws)
-            row |= {name: float(statistic(values[..., None, :])[0]), f"{name}_low": low, f"{name}_high": high}
+            row |= with_interval(name, values, statistic, seed=seed, draws=draws)
         row |= {"likeness": _likeness(part), "likeness_frozen": _likeness(base)}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -173,12 +172,12 @@ def _mean(x: np.ndarray) -> np.ndarray:
 
 
 def _pooled_median(changes: np.ndarray) -> np.ndarray:
-    """Median over shifts and images of [shift, draw, image]."""
-    return np.median(np.moveaxis(changes, 0, -1).reshape(changes.shape[1], -1), axis=-1)
+    """Median over shifts and images of [shift, ..., image]."""
+    return np.median(changes, axis=(0, -1))
 
 
 def _worst_median(changes: np.ndarray) -> np.ndarray:
-    """Largest median over images of [shift, draw, image]."""
+    """Largest median over images of [shift, ..., image]."""
     return np.median(changes, axis=-1).max(0)
 
 
