@@ -43,15 +43,16 @@ def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
     return {stage: needed for stage, needed in needs.items() if stage in stale}
 
 
-def reproduce(stage: str) -> tuple[int, str]:
-    """Run one stage in this process, which has DVC loaded; its exit status, and what it printed."""
+def reproduce(stage: str) -> tuple[int, str, float]:
+    """Run one stage in this process, which has DVC loaded; its exit status, what it printed, and the seconds it took."""
+    start = time.monotonic()
     with tempfile.TemporaryFile() as printed:
         for stream in (1, 2):
             os.dup2(printed.fileno(), stream)
         status = dvc.cli.main(["--wait-for-lock", "repro", "--single-item", stage])
         sys.stdout.flush()
         printed.seek(0)
-        return status, printed.read().decode(errors="replace")
+        return status, printed.read().decode(errors="replace"), time.monotonic() - start
 
 
 def main(*targets: str) -> None:
@@ -65,9 +66,9 @@ def main(*targets: str) -> None:
             for stage in waiting.get_ready():
                 running[pool.submit(reproduce, stage)] = stage
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                stage, (status, printed) = running.pop(future), future.result()
-                minutes, seconds = divmod(round(time.monotonic() - start), 60)
-                print(f"{minutes:3d}:{seconds:02d}  {stage}", flush=True)
+                stage, (status, printed, seconds) = running.pop(future), future.result()
+                since = divmod(round(time.monotonic() - start), 60)
+                print(f"{since[0]:3d}:{since[1]:02d}  {seconds:4.0f} s  {stage}", flush=True)
                 if status:
                     pool.shutdown(cancel_futures=True)
                     sys.exit(printed)
