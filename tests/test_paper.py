@@ -1,4 +1,7 @@
-"""The profile `paper` from weights to tables, on made weights of ViT-B-32 and made panoramas of 512 x 1024 pixels."""
+"""The profile `paper` from weights to tables, on made weights and made panoramas of 512 x 1024 pixels.
+
+ViT-B-32 is fetched by its tag and scored; the whole pipeline runs on a smaller network that reads pictures of the same size.
+"""
 
 import importlib
 import json
@@ -15,14 +18,19 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lib.imageset import load_image_set
-from lib.models import WEIGHTS, load_clip
+from lib.models import CONFIGURATION, WEIGHTS, load_clip, new_clip, write_configuration
 from lib.score import score_images
 from stages.parameters import tell
 from tests.copies import call, copy_repository, succeeds
 
 REPOSITORY = "timm/vit_base_patch32_clip_224.laion400m_e32"  # where open_clip fetches ViT-B-32, laion400m_e32
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-MODEL, QUICK = "vit_b_32_laion400m", "vit_b_32_laion400m_quickgelu"
+LISTED, MODEL = "vit_b_32_laion400m", "made"
+ARCHITECTURE = {
+    "embed_dim": 64,
+    "vision_cfg": {"image_size": 224, "patch_size": 32, "layers": 2, "width": 64, "head_width": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "layers": 1, "width": 64, "heads": 1},
+}
 COUNT = 12  # pictures in each set: fewer, and no test of 84 could reject at the level below
 PROFILE = f"""
 extends: paper
@@ -31,8 +39,8 @@ figures: results/made/figures
 compute: {{threads: 1}}
 models: [{MODEL}]
 weights: !replace
-  {MODEL}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
-  {QUICK}: {{architecture: ViT-B-32-quickgelu, pretrained: laion400m_e32}}
+  {MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}
+  {LISTED}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
 visual_probe: {{curve: 8, alpha: 0.05, bootstrap: {{draws: 100}}}}
 textual_probe: {{alpha: 0.05, bootstrap: {{draws: 100}}}}
 finetune:
@@ -57,22 +65,21 @@ extends: paper_released
 profile: made_released
 figures: results/made_released/figures
 models: [{MODEL}]
-weights: !replace {{{MODEL}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}}}
+weights: !replace {{{MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}}}
 protocol: {{precision: float32}}
 visual_probe: {{alpha: 0.05}}
 """
 
 
-def write_weights(path: Path) -> None:
-    """ViT-B-32 with random weights, but pictures and texts have a direction in common, so that scores are above 0."""
+def write_weights(path: Path, network: torch.nn.Module) -> None:
+    """Random weights, but pictures and texts have a direction in common, so that scores are above 0."""
     torch.manual_seed(0)
-    network = open_clip.create_model("ViT-B-32")
     with torch.no_grad():
-        shared, read = torch.randn(768), torch.randn(512)
-        network.visual.ln_post.bias.copy_(shared)
-        network.ln_final.bias.copy_(read)
-        network.text_projection.add_(torch.outer(read, shared @ network.visual.proj) / read.square().sum())
-    path.parent.mkdir(parents=True)
+        seen, read = network.visual.ln_post.bias, network.ln_final.bias
+        seen.copy_(torch.randn(len(seen)))
+        read.copy_(torch.randn(len(read)))
+        network.text_projection.add_(torch.outer(read, seen @ network.visual.proj) / read.square().sum())
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), path)
 
 
@@ -95,7 +102,7 @@ def offline(tmp_path_factory) -> dict[str, str]:
     """Settings for a machine without a network, whose cache holds the weights of one tag."""
     home = tmp_path_factory.mktemp("home")
     store = home / "hub" / f"models--{REPOSITORY.replace('/', '--')}"
-    write_weights(store / "snapshots" / COMMIT / WEIGHTS)
+    write_weights(store / "snapshots" / COMMIT / WEIGHTS, open_clip.create_model("ViT-B-32"))
     (store / "refs").mkdir()
     (store / "refs" / "main").write_text(COMMIT)
     return {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
@@ -107,6 +114,8 @@ def paper(tmp_path_factory, offline) -> Path:
     folder = copy_repository(tmp_path_factory.mktemp("paper"), profile="world")
     for seed, name in enumerate(("360_real", "360_syn", "360_train")):
         write_set(folder / "panoramas" / name, seed)
+    write_configuration(folder / "made", ARCHITECTURE)
+    write_weights(folder / "made" / WEIGHTS, new_clip(folder / "made", seed=0, device="cpu").network)
     for name, text in (("made", PROFILE), ("made_released", RELEASED)):
         (folder / "profiles" / f"{name}.yaml").write_text(text)
     succeeds(call(folder, "python", "-m", "stages.use_profile", "made"))
@@ -114,12 +123,10 @@ def paper(tmp_path_factory, offline) -> Path:
     return folder
 
 
-def plain_scores(
-    paper: Path, weights: Path, image_set: str, shift: int, architecture: str = "ViT-B-32"
-) -> dict[str, float]:
+def plain_scores(paper: Path, image_set: str, shift: int, model: str, **weights: str) -> dict[str, float]:
     """Scores as open_clip gives them, one picture at a time, shifted by ``shift`` pixels before its own transform."""
-    network, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=str(weights))
-    tokenize, scores = open_clip.get_tokenizer(architecture), {}
+    network, _, preprocess = open_clip.create_model_and_transforms(model, **weights)
+    tokenize, scores = open_clip.get_tokenizer(model), {}
     for row in pd.read_csv(paper / "panoramas" / image_set / "captions.csv").itertuples():
         picture = np.array(Image.open(paper / "panoramas" / image_set / "images" / row.image))
         with torch.no_grad():
@@ -161,29 +168,31 @@ def test_one_command_writes_every_table_and_figure(paper):
     assert not call(paper, "git", "diff", "--stat", "--", "README.md", "figures").stdout
 
 
-def test_a_result_names_its_weights(paper, offline):
-    source = json.loads((paper / f"results/made/models/{MODEL}/source.json").read_text())
+def test_a_listed_model_is_fetched_by_its_tag(paper):
+    folder = paper / "results/made/models" / LISTED
+    source = json.loads((folder / "source.json").read_text())
     assert source["pretrained"] == "laion400m_e32" and len(source["sha256"]) == 64
-    assert json.loads((paper / f"results/made/models/{QUICK}/source.json").read_text())["sha256"] == source["sha256"]
+    clip, pictures = load_clip(folder, device="cpu"), load_image_set(paper / "panoramas/360_real").head(4)
+    ours = pd.concat(score_images(clip, pictures, shifts=1)).set_index("image").score
+    plain = plain_scores(paper, "360_real", 0, "ViT-B-32", pretrained=str(folder / WEIGHTS))
+    assert max(abs(ours[name] - max(plain[name], 0)) for name in ours.index) < 1e-3
 
 
 @pytest.mark.parametrize("shift", [0, 128, 512])
 def test_scores_are_those_of_open_clip(paper, shift):
-    weights = paper / f"results/made/models/{MODEL}" / WEIGHTS
-    ours, plain = (
-        scored(paper, "made", MODEL, "360_real", shift / 1024),
-        plain_scores(paper, weights, "360_real", shift),
-    )
+    plain = plain_scores(paper, "360_real", shift, f"local-dir:{paper / 'made'}")
+    ours = scored(paper, "made", MODEL, "360_real", shift / 1024)
     assert ours.keys() == plain.keys() and len(set(ours.values())) == COUNT
     assert max(abs(ours[name] - max(plain[name], 0)) for name in ours) < 1e-3
 
 
-def test_the_activation_that_the_weights_were_trained_with_gives_other_scores(paper):
+def test_the_activation_that_the_weights_were_trained_with_gives_other_scores(paper, tmp_path):
     plain = scored(paper, "made", MODEL, "360_real", 0.0)
-    clip, pictures = load_clip(paper / "results/made/models" / QUICK, device="cpu"), paper / "panoramas/360_real"
-    quick = pd.concat(score_images(clip, load_image_set(pictures), shifts=2)).set_index("image").score
-    weights = paper / f"results/made/models/{QUICK}" / WEIGHTS
-    reference = plain_scores(paper, weights, "360_real", 0, architecture="ViT-B-32-quickgelu")
+    write_configuration(tmp_path, ARCHITECTURE | {"quick_gelu": True})
+    shutil.copy(paper / "made" / WEIGHTS, tmp_path)
+    clip, pictures = load_clip(tmp_path, device="cpu"), load_image_set(paper / "panoramas/360_real")
+    quick = pd.concat(score_images(clip, pictures, shifts=2)).set_index("image").score
+    reference = plain_scores(paper, "360_real", 0, f"local-dir:{tmp_path}")
     assert max(abs(quick[name] - max(reference[name], 0)) for name in plain) < 1e-3
     assert max(abs(quick[name] - plain[name]) for name in plain) > 1e-2
 
@@ -191,8 +200,8 @@ def test_the_activation_that_the_weights_were_trained_with_gives_other_scores(pa
 def test_as_released_scores_are_rounded_and_copies_are_files(paper, offline):
     succeeds(call(paper, "python", "-m", "stages.use_profile", "made_released"))
     succeeds(call(paper, "dvc", "repro", "visual_probe", **offline))
-    weights = paper / f"results/made/models/{MODEL}" / WEIGHTS
-    ours, plain = scored(paper, "made_released", MODEL, "360_syn", 0.0), plain_scores(paper, weights, "360_syn", 0)
+    ours = scored(paper, "made_released", MODEL, "360_syn", 0.0)
+    plain = plain_scores(paper, "360_syn", 0, f"local-dir:{paper / 'made'}")
     # By order: the captions belong to the pictures as sorted by name, whatever the table says.
     table = pd.read_csv(paper / "panoramas/360_syn/captions.csv")
     assert sorted(table.image) != table.image.tolist() and ours.keys() == plain.keys()
@@ -210,11 +219,11 @@ def test_as_released_scores_are_rounded_and_copies_are_files(paper, offline):
     [
         (
             ("ViT-B-32, pretrained", "ViT-Z-9, pretrained"),
-            ("fetch_model", MODEL),
+            ("fetch_model", LISTED),
             "ViT-Z-9 is no architecture of open_clip",
         ),
-        (("laion400m_e32}", "laion2b_e16}"), ("fetch_model", MODEL), "could not be fetched and is not in the cache"),
-        (("laion400m_e32}", "laion400m_e32, sha256: abc}"), ("fetch_model", MODEL), "expected abc"),
+        (("laion400m_e32}", "laion2b_e16}"), ("fetch_model", LISTED), "could not be fetched and is not in the cache"),
+        (("laion400m_e32}", "laion400m_e32, sha256: abc}"), ("fetch_model", LISTED), "expected abc"),
         (
             ("precision: float32", "precision: half"),
             ("score_probes", MODEL, "360_real"),
@@ -243,7 +252,7 @@ def test_a_fault_is_told_in_one_sentence(paper, offline, change, command, senten
         tell(importlib.import_module(f"stages.{stage}").main, *arguments)
     params.write_text(before)
     assert "\n" not in str(told.value)
-    assert Path("results/made/models", MODEL, WEIGHTS).is_file()
+    assert Path("results/made/models", LISTED, WEIGHTS).is_file()
 
 
 @pytest.mark.parametrize(
