@@ -38,7 +38,7 @@ roads: setup
 	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
 
 test: setup
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 world: setup
 	.venv/bin/python -m stages.make_data

@@ -6,7 +6,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib.benchmark import ranks, recall, zero_shot
+from lib.benchmark.classification import zero_shot
+from lib.benchmark.retrieval import ranks, recall
 from lib.embedding import embed_images, embed_texts
 from lib.models import Clip
 from lib.prompts import prompt

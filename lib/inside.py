@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from lib.benchmark import ranks
+from lib.benchmark.retrieval import ranks
 from lib.embedding import embed_texts, encoder
 from lib.imageset import ImageSet
 from lib.models import Clip

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.benchmark import ranks, zero_shot
+from lib.benchmark.classification import zero_shot
+from lib.benchmark.retrieval import ranks
 from lib.embedding import embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip

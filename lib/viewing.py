@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib.benchmark import ranks
+from lib.benchmark.retrieval import ranks
 from lib.embedding import embed_images, embed_texts
 from lib.imageset import ImageSet
 from lib.models import Clip

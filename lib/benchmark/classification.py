@@ -1,0 +1,87 @@
+"""Zero-shot classification, as CLIP was measured (Radford et al., arXiv 2103.00020)."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.benchmark.retrieval import own_rank
+from lib.embedding import embed_texts
+from lib.models import Clip
+
+BINS = 15  # of confidences
+
+
+def class_scores(images: Tensor, classes: Tensor) -> Tensor:
+    """Cosines [N, C] of unit image embeddings [N, D] with the classes.
+
+    ``classes`` are unit text embeddings: [C, P, D] for P prompts of each of C classes, the same for every image, or
+    [N, C, P, D] if each image has its own. A class is the normalised mean of its prompts.
+    """
+    weights = F.normalize(classes.mean(-2), dim=-1)
+    return (weights @ images[..., None]).squeeze(-1)
+
+
+def zero_shot(images: Tensor, classes: Tensor) -> Tensor:
+    """Most similar class [N], of images and classes as by ``class_scores``.
+
+    >>> import torch
+    >>> axes = torch.eye(3)
+    >>> zero_shot(axes[[2, 0]], axes[:, None])
+    tensor([2, 0])
+    """
+    return class_scores(images, classes).argmax(-1)
+
+
+def embed_classes(clip: Clip, phrases: Sequence[str], templates: Sequence[Callable[[str], str]]) -> Tensor:
+    """Unit text embeddings [C, P, D] of C phrases, each in P templates: several make an ensemble of prompts."""
+    texts = [template(phrase) for phrase in phrases for template in templates]
+    return embed_texts(clip, texts).unflatten(0, (len(phrases), len(templates)))
+
+
+def among_first(scores: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Is the right class ``labels`` [N] among the k of highest score [N, C]? bool [N]; ties count against.
+
+    >>> among_first(torch.tensor([[0.5, 0.2, 0.5], [0.1, 0.7, 0.2]]), torch.tensor([0, 2]), 2)
+    tensor([True, True])
+    """
+    return own_rank(scores, labels) <= k
+
+
+def per_class(scores: Tensor, labels: Tensor, names: Sequence[str], *, scale: float) -> pd.DataFrame:
+    """For each class that occurs: columns class, n, top1, top5, confidence (mean probability of what was chosen)."""
+    table = pd.DataFrame(
+        {
+            "class": [names[k] for k in labels.tolist()],
+            "top1": among_first(scores, labels, 1).double(),
+            "top5": among_first(scores, labels, 5).double(),
+            "confidence": confidences(scores, scale=scale).double(),
+        }
+    )
+    means = table.groupby("class", sort=True).agg(
+        n=("top1", "size"), top1=("top1", "mean"), top5=("top5", "mean"), confidence=("confidence", "mean")
+    )
+    return means.reset_index()
+
+
+def confidences(scores: Tensor, *, scale: float) -> Tensor:
+    """Probability [N] of the class chosen: the largest of softmax(scale · cosine); ``scale`` is the model's own."""
+    return (scale * scores).softmax(-1).amax(-1)
+
+
+def calibration_error(confidence: Tensor, correct: Tensor) -> float:
+    """Expected calibration error of confidences [N] and whether each was right [N] (Guo et al., arXiv 1706.04599).
+
+    The gap between confidence and accuracy, over equal bins of confidence, weighted by what falls into each.
+
+    >>> calibration_error(torch.tensor([0.9, 0.9, 0.3]), torch.tensor([True, False, False]))
+    0.366...
+    """
+    bins = (confidence * BINS).ceil().clamp(1, BINS).long()
+    gaps = (
+        (confidence.double() - correct.double())
+        .new_zeros(BINS + 1)
+        .index_add_(0, bins, confidence.double() - correct.double())
+    )
+    return gaps.abs().sum().item() / len(confidence)

@@ -1,0 +1,63 @@
+"""Zero-shot classification of ordinary pictures from disk, a folder for each class: the common layout."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from tqdm import tqdm
+
+from lib.benchmark.classification import among_first, class_scores, confidences, embed_classes
+from lib.embedding import encoder
+from lib.models import Clip
+
+
+def class_folders(folder: str | Path, clip: Clip) -> ImageFolder:
+    """Ordinary pictures from disk, a folder for each class, named after it; read by the model's own transform.
+
+    FileNotFoundError, or ValueError that names the picture, where something is missing or cannot be read.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: expected one with a folder of pictures for each class")
+
+    def load(path: str) -> Image.Image:
+        try:
+            with Image.open(path) as picture:
+                return picture.convert("RGB")
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"{path} cannot be read as a picture: replace it or take it out") from error
+
+    try:
+        return ImageFolder(str(folder), transform=clip.preprocess, loader=load)
+    except FileNotFoundError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise FileNotFoundError(f"{folder}: {reason}, expected a folder of pictures for each class") from error
+
+
+def classify_folders(
+    clip: Clip, pictures: ImageFolder, templates: Sequence[Callable[[str], str]], *, batch: int
+) -> pd.DataFrame:
+    """What the model takes every picture of ``class_folders`` for: columns image, class, found, confidence, top5.
+
+    An underscore in a folder's name stands for a space.
+    """
+    names = [name.replace("_", " ") for name in pictures.classes]
+    classes = embed_classes(clip, names, templates)
+    encode, parts = encoder(clip, clip.network.encode_image), []
+    for inputs, labels in tqdm(DataLoader(pictures, batch_size=batch), desc=f"{clip.name}: pictures"):
+        scores = class_scores(encode(inputs), classes)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "class": [names[k] for k in labels],
+                    "found": [names[k] for k in scores.argmax(-1)],
+                    "confidence": confidences(scores, scale=clip.network.logit_scale.exp().item()),
+                    "top5": among_first(scores, labels, 5),
+                }
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    table.insert(0, "image", [Path(path).relative_to(pictures.root).as_posix() for path, _ in pictures.samples])
+    return table
