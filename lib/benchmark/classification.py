@@ -43,6 +43,7 @@ def embed_classes(clip: Clip, phrases: Sequence[str], templates: Sequence[Callab
 def among_first(scores: Tensor, labels: Tensor, k: int) -> Tensor:
     """Is the right class ``labels`` [N] among the k of highest score [N, C]? bool [N]; ties count against.
 
+    >>> import torch
     >>> among_first(torch.tensor([[0.5, 0.2, 0.5], [0.1, 0.7, 0.2]]), torch.tensor([0, 2]), 2)
     tensor([True, True])
     """
@@ -75,13 +76,10 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 
     The gap between confidence and accuracy, over equal bins of confidence, weighted by what falls into each.
 
+    >>> import torch
     >>> calibration_error(torch.tensor([0.9, 0.9, 0.3]), torch.tensor([True, False, False]))
     0.366...
     """
     bins = (confidence * BINS).ceil().clamp(1, BINS).long()
-    gaps = (
-        (confidence.double() - correct.double())
-        .new_zeros(BINS + 1)
-        .index_add_(0, bins, confidence.double() - correct.double())
-    )
-    return gaps.abs().sum().item() / len(confidence)
+    gap = confidence.double() - correct.double()
+    return gap.new_zeros(BINS + 1).index_add_(0, bins, gap).abs().sum().item() / len(gap)

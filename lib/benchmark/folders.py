@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+import torch
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -36,6 +37,7 @@ def class_folders(folder: str | Path, clip: Clip) -> ImageFolder:
         raise FileNotFoundError(f"{folder}: {reason}, expected a folder of pictures for each class") from error
 
 
+@torch.no_grad()
 def classify_folders(
     clip: Clip, pictures: ImageFolder, templates: Sequence[Callable[[str], str]], *, batch: int
 ) -> pd.DataFrame:

@@ -73,7 +73,7 @@ def triplet_loss(scores: Tensor) -> Tensor:
     """Of scores [B, B], pictures by captions: mean of [0.2 + s_false − s_true]₊ over all false pairs, both directions.
 
     >>> triplet_loss(torch.tensor([[0.9, 0.8], [0.1, 0.5]]))
-    tensor(0.0500)
+    tensor(0.1500)
     """
     true = scores.diagonal()
     false = ~torch.eye(len(scores), dtype=torch.bool)
