@@ -66,9 +66,9 @@ def main(*targets: str) -> None:
             for stage in waiting.get_ready():
                 running[pool.submit(reproduce, stage)] = stage
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                stage, (status, printed, seconds) = running.pop(future), future.result()
-                since = divmod(round(time.monotonic() - start), 60)
-                print(f"{since[0]:3d}:{since[1]:02d}  {seconds:4.0f} s  {stage}", flush=True)
+                stage, (status, printed, taken) = running.pop(future), future.result()
+                minutes, seconds = divmod(round(time.monotonic() - start), 60)
+                print(f"{minutes:3d}:{seconds:02d}  {taken:4.0f} s  {stage}", flush=True)
                 if status:
                     pool.shutdown(cancel_futures=True)
                     sys.exit(printed)

@@ -151,12 +151,12 @@ def test_the_text_alone_gives_nothing_away(scenes, subset):
     """A scorer of words, learned from some scenes, is at chance on others; on captions with a tell it is not."""
     known, held = (bags_of_words(part, subset) for part in (scenes[:400], scenes[400:]))
     noise = 1e-6 * torch.rand(held.shape[:2], generator=torch.Generator().manual_seed(0))  # ties are guesses
-    ranks = attributes.true_rank(attributes.blind_scores(held, attributes.blind_weights(known)) + noise).double()
+    ranks = attributes.true_rank(held @ attributes.blind_weights(known) + noise).double()
     chance = attributes.chance_rank(SUBSETS[subset])
     assert abs(ranks.mean() - chance) < 4 * ranks.std() / len(ranks) ** 0.5
     for bags in (known, held):
         bags[:, 1:, sorted(WORDS).index("unused")] = 1
-    assert attributes.true_rank(attributes.blind_scores(held, attributes.blind_weights(known))).double().mean() == 1
+    assert attributes.true_rank(held @ attributes.blind_weights(known)).double().mean() == 1
 
 
 def write_fg_ovd(path, **changes):

@@ -25,7 +25,7 @@ from tests.copies import call, copy_repository, succeeds
 
 REPOSITORY = "timm/vit_base_patch32_clip_224.laion400m_e32"  # where open_clip fetches ViT-B-32, laion400m_e32
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-LISTED, MODEL = "vit_b_32_laion400m", "made"
+LISTED, QUICK, MODEL = "vit_b_32_laion400m", "vit_b_32_laion400m_quickgelu", "made"
 ARCHITECTURE = {
     "embed_dim": 64,
     "vision_cfg": {"image_size": 224, "patch_size": 32, "layers": 2, "width": 64, "head_width": 32},
@@ -41,6 +41,7 @@ models: [{MODEL}]
 weights: !replace
   {MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}
   {LISTED}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
+  {QUICK}: {{architecture: ViT-B-32-quickgelu, pretrained: laion400m_e32}}
 visual_probe: {{curve: 8, alpha: 0.05, bootstrap: {{draws: 100}}}}
 textual_probe: {{alpha: 0.05, bootstrap: {{draws: 100}}}}
 finetune:
@@ -172,6 +173,7 @@ def test_a_listed_model_is_fetched_by_its_tag(paper):
     folder = paper / "results/made/models" / LISTED
     source = json.loads((folder / "source.json").read_text())
     assert source["pretrained"] == "laion400m_e32" and len(source["sha256"]) == 64
+    assert json.loads((folder.with_name(QUICK) / "source.json").read_text())["sha256"] == source["sha256"]
     clip, pictures = load_clip(folder, device="cpu"), load_image_set(paper / "panoramas/360_real").head(4)
     ours = pd.concat(score_images(clip, pictures, shifts=2)).set_index("image").score
     plain = plain_scores(paper, "360_real", 0, "ViT-B-32", pretrained=str(folder / WEIGHTS))

@@ -1,7 +1,6 @@
 """Fine-grained attributes: one true caption against others that differ in an attribute (FG-OVD; arXiv 2404.03539)."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,11 @@ from torch import Tensor
 
 from lib.benchmark.retrieval import own_rank
 
-KEYS = {"images": ("id", "file_name"), "annotations": ("image_id", "bbox", "category_id", "neg_category_ids")}
+KEYS = {
+    "images": ("id", "file_name"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "bbox", "category_id", "neg_category_ids"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def blind_weights(captions: Tensor, *, decay: float = 1e-3) -> Tensor:
     """A scorer of captions alone, without a picture: how much does the text give away?
 
     ``captions`` [Q, 1 + N, D] are embeddings of questions to learn from, the true one first. Returns the direction [D] along
-    which true captions lie above false ones: ridge regression of truth on the embeddings, relative to each question's mean.
+    which true captions lie above false ones, ``captions @ weights`` being their scores: ridge regression of truth on the
+    embeddings, relative to each question's mean.
     """
     relative = (captions - captions.mean(1, keepdim=True)).double()
     truth = torch.full(relative.shape[:2], -1.0 / relative.shape[1], dtype=torch.double)
@@ -58,11 +62,6 @@ def blind_weights(captions: Tensor, *, decay: float = 1e-3) -> Tensor:
     gram = flat.T @ flat
     ridge = decay * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.double)
     return torch.linalg.solve(gram + ridge, flat.T @ truth.flatten()).to(captions.dtype)
-
-
-def blind_scores(captions: Tensor, weights: Tensor) -> Tensor:
-    """Scores [Q, 1 + N] of captions [Q, 1 + N, D] by ``blind_weights``."""
-    return captions @ weights
 
 
 def read_fg_ovd(path: str | Path) -> list[Question]:
@@ -79,7 +78,7 @@ def read_fg_ovd(path: str | Path) -> list[Question]:
         raise FileNotFoundError(f"{path} does not exist: expected annotations in the format of FG-OVD") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no JSON: expected annotations in the format of FG-OVD") from error
-    for section, keys in (KEYS | {"categories": ("id", "name")}).items():
+    for section, keys in KEYS.items():
         if not isinstance(read, dict) or not isinstance(read.get(section), list):
             raise ValueError(f"{path} has no list `{section}`: expected annotations in the format of FG-OVD")
         for row in read[section]:
@@ -97,11 +96,3 @@ def read_fg_ovd(path: str | Path) -> list[Question]:
             false = tuple(names[key] for key in row["neg_category_ids"])
             questions.append(Question(files[row["image_id"]], names[row["category_id"]], false, tuple(row["bbox"])))
     return questions
-
-
-def by_count(questions: Sequence[Question]) -> dict[int, list[Question]]:
-    """Questions by their number of false captions, since those of one number make one tensor."""
-    return {
-        count: [question for question in questions if len(question.false) == count]
-        for count in sorted({len(question.false) for question in questions})
-    }

@@ -5,33 +5,26 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
 from lib.benchmark.classification import among_first, class_scores, confidences, embed_classes
 from lib.embedding import encoder
+from lib.imageset import read_picture
 from lib.models import Clip
 
 
 def class_folders(folder: str | Path, clip: Clip) -> ImageFolder:
     """Ordinary pictures from disk, a folder for each class, named after it; read by the model's own transform.
 
-    FileNotFoundError, or ValueError that names the picture, where something is missing or cannot be read.
+    FileNotFoundError where a folder is missing or holds none; a picture that cannot be read raises ``Fault`` when its turn comes.
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder} is no folder: expected one with a folder of pictures for each class")
 
-    def load(path: str) -> Image.Image:
-        try:
-            with Image.open(path) as picture:
-                return picture.convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"{path} cannot be read as a picture: replace it or take it out") from error
-
     try:
-        return ImageFolder(str(folder), transform=clip.preprocess, loader=load)
+        return ImageFolder(str(folder), transform=clip.preprocess, loader=lambda path: read_picture(Path(path)))
     except FileNotFoundError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise FileNotFoundError(f"{folder}: {reason}, expected a folder of pictures for each class") from error
