@@ -9,15 +9,14 @@ cores for their threads (`compute.threads`). All stages, or those named with all
 import multiprocessing
 import os
 import sys
-import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
 
-import dvc.cli
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from stages import lane
 from stages.parameters import read_params
 
 
@@ -43,28 +42,16 @@ def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
     return {stage: needed for stage, needed in needs.items() if stage in stale}
 
 
-def reproduce(stage: str) -> tuple[int, str, float]:
-    """Run one stage in this process, which has DVC loaded; its exit status, what it printed, and the seconds it took."""
-    start = time.monotonic()
-    with tempfile.TemporaryFile() as printed:
-        for stream in (1, 2):
-            os.dup2(printed.fileno(), stream)
-        status = dvc.cli.main(["--wait-for-lock", "repro", "--single-item", stage])
-        sys.stdout.flush()
-        printed.seek(0)
-        return status, printed.read().decode(errors="replace"), time.monotonic() - start
-
-
 def main(*targets: str) -> None:
     needs = changed_stages(targets)
     threads = read_params()["compute"]["threads"]
     lanes = max(1, (os.cpu_count() or 1) // threads) if threads else 1
     waiting, running, start = TopologicalSorter(needs), {}, time.monotonic()
     waiting.prepare()
-    with ProcessPoolExecutor(lanes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(lanes, multiprocessing.get_context("spawn"), initializer=lane.enter) as pool:
         while waiting.is_active():
             for stage in waiting.get_ready():
-                running[pool.submit(reproduce, stage)] = stage
+                running[pool.submit(lane.reproduce, stage)] = stage
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 stage, (status, printed, taken) = running.pop(future), future.result()
                 minutes, seconds = divmod(round(time.monotonic() - start), 60)
