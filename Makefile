@@ -17,7 +17,7 @@ repro: setup
 
 seeds: setup
 	for seed in seed1 seed2; do \
-		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/python -m stages.side_by_side && \
+		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/python -m stages.side_by_side claims && \
 		cp results/$$seed/figures/tables/claims.csv figures/replicates/$$seed.csv || exit 1; \
 	done
 	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side

@@ -5,16 +5,15 @@
 Writes results/PROFILE/controls: an image set for each entry of `crop_or_model.scenes` in params.yaml, and things.parquet.
 """
 
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
 from lib.imageset import load_image_set, write_image_set
-from lib.world.scene import sample_scenes
 from lib.world.whereabouts import thing_columns
 from stages.make_data import panoramas
 from stages.parameters import read_params, tell
+from stages.scenes import draw_scenes
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
         cues = params["probe_sets"]["cues"]
         turned = panoramas(name, yaw=study["yaw"], count=study["images"], cues=cues, **recipe)
         write_image_set(folder / name, turned)
-        scenes = list(islice(sample_scenes(recipe["seed"], recipe["split"], where=recipe["where"]), study["images"]))
+        scenes = draw_scenes(recipe, study["images"])
         images = load_image_set(folder / name).table.image
         things.append(thing_columns(scenes, images, height=study["columns"] // 2).assign(image_set=name))
     table = pd.concat(things) if things else pd.DataFrame(columns=["image_set", "image", "thing", "column", "share"])

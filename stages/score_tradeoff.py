@@ -10,24 +10,23 @@ Writes results/PROFILE/scores/tradeoff/RUN.parquet (MODEL.parquet, MODEL_untrain
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 
 from lib.exam import setting_phrases
-from lib.finetune.strategies import load_tuned
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip
 from lib.positions import with_positions
 from lib.shifts import curve, embed_distinct
 from lib.tradeoff import average, tradeoff_scores, tradeoff_views
 from lib.views import perspective_view
-from lib.world.scene import sample_scenes
 from stages.inputs import read_model
 from stages.outputs import write_scores
 from stages.parameters import read_params, tell
-from stages.tuning import read_protocol_of, read_run, read_training
+from stages.scenes import read_scenes
+from stages.tuning import read_protocol_of, read_training, read_tuned
 
 
 def main(*arguments: str) -> None:
@@ -36,12 +35,7 @@ def main(*arguments: str) -> None:
         untrained = params["finetune"]["untrained"][name]
         write_scores(list(score_untrained(params, name, untrained)), params, "tradeoff", f"{name}_untrained")
         return
-    if arguments[0] == "--frozen":
-        clip = read_model(params, name)
-    else:
-        run = read_run(params, name)
-        base = read_model(params, run["model"], **read_protocol_of(run))
-        clip = load_tuned(base, Path("results", params["profile"], "adapters", name))
+    clip = read_model(params, name) if arguments[0] == "--frozen" else read_tuned(params, name)
     write_scores(list(score(params, clip, {name: 1})), params, "tradeoff", name)
 
 
@@ -90,11 +84,8 @@ def image_sets(params: dict) -> Iterator[ImageSet]:
 
 def settings(params: dict, pictures: ImageSet) -> list[str] | None:
     """Where each scene of a rendered set plays; None for pictures that are no renderings."""
-    if pictures.name not in params["crop_or_model"]["scenes"]:
-        return None
-    scenes = params["crop_or_model"]["scenes"][pictures.name]
-    drawn = sample_scenes(scenes["seed"], scenes["split"], where=scenes["where"])
-    return [scene.setting for scene in islice(drawn, len(pictures.table))]
+    scenes = read_scenes(params, pictures)
+    return scenes and [scene.setting for scene in scenes]
 
 
 if __name__ == "__main__":

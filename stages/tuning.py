@@ -1,9 +1,13 @@
 """What the stages of fine-tuning share: the run that a stage's name points to, its panoramas, and those to choose runs by."""
 
 from dataclasses import replace
+from pathlib import Path
 
+from lib.finetune.strategies import load_tuned
 from lib.imageset import ImageSet, load_image_set
+from lib.models import Clip
 from lib.names import VALIDATION
+from stages.inputs import read_model
 
 
 def read_run(params: dict, name: str) -> dict:
@@ -17,6 +21,13 @@ def read_run(params: dict, name: str) -> dict:
 def read_protocol_of(run: dict) -> dict:
     """What a run changes in the protocol: the view of a panorama, if it names one."""
     return {"view": run["view"]} if "view" in run else {}
+
+
+def read_tuned(params: dict, name: str) -> Clip:
+    """The model that the run ``name`` made of its frozen one."""
+    run = read_run(params, name)
+    base = read_model(params, run["model"], **read_protocol_of(run))
+    return load_tuned(base, Path("results", params["profile"], "adapters", name))
 
 
 def read_training(params: dict) -> tuple[ImageSet, ImageSet | None]:

@@ -40,27 +40,25 @@ def embed_classes(clip: Clip, phrases: Sequence[str], templates: Sequence[Callab
     return embed_texts(clip, texts).unflatten(0, (len(phrases), len(templates)))
 
 
-def among_first(scores: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Is the right class ``labels`` [N] among the k of highest score [N, C]? bool [N]; ties count against.
+def answers(scores: Tensor, labels: Tensor, names: Sequence[str], *, scale: float) -> pd.DataFrame:
+    """What was answered to each of N questions, by scores [N, C]: columns class (the right one), found, rank, confidence.
 
-    >>> import torch
-    >>> among_first(torch.tensor([[0.5, 0.2, 0.5], [0.1, 0.7, 0.2]]), torch.tensor([0, 2]), 2)
-    tensor([True, True])
+    ``labels`` [N] are the right classes among ``names``; the rank of the right class counts ties against it.
     """
-    return own_rank(scores, labels) <= k
-
-
-def per_class(scores: Tensor, labels: Tensor, names: Sequence[str], *, scale: float) -> pd.DataFrame:
-    """For each class that occurs: columns class, n, top1, top5, confidence (mean probability of what was chosen)."""
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "class": [names[k] for k in labels.tolist()],
-            "top1": among_first(scores, labels, 1).double(),
-            "top5": among_first(scores, labels, 5).double(),
-            "confidence": confidences(scores, scale=scale).double(),
+            "found": [names[k] for k in scores.argmax(-1).tolist()],
+            "rank": own_rank(scores, labels).numpy(),
+            "confidence": confidences(scores, scale=scale).double().numpy(),
         }
     )
-    means = table.groupby("class", sort=True).agg(
+
+
+def per_class(answered: pd.DataFrame) -> pd.DataFrame:
+    """Of a table of ``answers``, for each class that occurs: columns class, n, top1, top5, confidence (its mean)."""
+    hits = answered.assign(top1=answered["rank"] <= 1, top5=answered["rank"] <= 5)
+    means = hits.groupby("class", sort=True).agg(
         n=("top1", "size"), top1=("top1", "mean"), top5=("top5", "mean"), confidence=("confidence", "mean")
     )
     return means.reset_index()
@@ -69,6 +67,19 @@ def per_class(scores: Tensor, labels: Tensor, names: Sequence[str], *, scale: fl
 def confidences(scores: Tensor, *, scale: float) -> Tensor:
     """Probability [N] of the class chosen: the largest of softmax(scale · cosine); ``scale`` is the model's own."""
     return (scale * scores).softmax(-1).amax(-1)
+
+
+def presence(scores: Tensor, present: Tensor) -> Tensor:
+    """How well scores [N, C] tell what each picture holds: share [N] of pairs of a class present and one absent (bool [N, C])
+    in which the present one scores higher, ties half; the area under the ROC curve. NaN where all or none are present.
+
+    >>> import torch
+    >>> presence(torch.tensor([[0.9, 0.2, 0.5]]), torch.tensor([[True, False, True]]))
+    tensor([1.])
+    """
+    above = (scores[:, :, None] > scores[:, None, :]).float() + 0.5 * (scores[:, :, None] == scores[:, None, :])
+    pairs = (present[:, :, None] & ~present[:, None, :]).float()
+    return (above * pairs).sum((1, 2)) / pairs.sum((1, 2))
 
 
 def calibration_error(confidence: Tensor, correct: Tensor) -> float:

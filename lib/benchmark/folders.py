@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
-from lib.benchmark.classification import among_first, class_scores, confidences, embed_classes
+from lib.benchmark.classification import answers, class_scores, embed_classes
 from lib.embedding import encoder
 from lib.imageset import read_picture
 from lib.models import Clip
@@ -34,7 +34,7 @@ def class_folders(folder: str | Path, clip: Clip) -> ImageFolder:
 def classify_folders(
     clip: Clip, pictures: ImageFolder, templates: Sequence[Callable[[str], str]], *, batch: int
 ) -> pd.DataFrame:
-    """What the model takes every picture of ``class_folders`` for: columns image, class, found, confidence, top5.
+    """What the model takes every picture of ``class_folders`` for: columns image, and those of ``answers``.
 
     An underscore in a folder's name stands for a space.
     """
@@ -43,16 +43,7 @@ def classify_folders(
     encode, parts = encoder(clip, clip.network.encode_image), []
     for inputs, labels in tqdm(DataLoader(pictures, batch_size=batch), desc=f"{clip.name}: pictures"):
         scores = class_scores(encode(inputs), classes)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "class": [names[k] for k in labels],
-                    "found": [names[k] for k in scores.argmax(-1)],
-                    "confidence": confidences(scores, scale=clip.network.logit_scale.exp().item()),
-                    "top5": among_first(scores, labels, 5),
-                }
-            )
-        )
+        parts.append(answers(scores, labels, names, scale=clip.network.logit_scale.exp().item()))
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "image", [Path(path).relative_to(pictures.root).as_posix() for path, _ in pictures.samples])
     return table

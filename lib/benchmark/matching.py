@@ -10,12 +10,14 @@ from statistics import fmean
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from lib.finetune.heads import head
 
 WARM_MARGIN, FINE_MARGIN = 0.2, 0.05
+PENALTIES = (0.001, 0.01, 0.1, 1.0)  # of a linear probe, inverse
 
 
 class Cosine(nn.Module):
@@ -122,6 +124,15 @@ def train_matcher(
             learned = _learn(matcher, data, loss_of, validation, epochs=epochs, batch=batch, rate=rate, seed=seed)
             parts.append(learned.assign(stage=stage))
     return pd.concat(parts, ignore_index=True)
+
+
+def probe(images: Tensor, labels: Sequence[str], asked: Tensor, *, validation: int) -> list[str]:
+    """What a linear classifier of frozen embeddings finds: logistic regression on images [N, D] and labels [N], asked about
+    images [M, D]. Its penalty is the one under which it does best on the last ``validation`` images, learned on the others."""
+    x, y, held = images.numpy() * math.sqrt(images.shape[1]), list(labels), slice(-validation, None)
+    models = [LogisticRegression(C=c, max_iter=1000) for c in PENALTIES]
+    best = max(models, key=lambda model: model.fit(x[:-validation], y[:-validation]).score(x[held], y[held]))
+    return best.fit(x, y).predict(asked.numpy() * math.sqrt(images.shape[1])).tolist()
 
 
 def _learn(
