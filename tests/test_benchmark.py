@@ -42,10 +42,10 @@ def test_an_ensemble_is_the_normalised_mean_of_its_prompts():
 
 def test_top_k_and_per_class_are_those_of_scikit_learn():
     scores, labels = torch.randn(200, 7, generator=torch.Generator().manual_seed(0)), torch.arange(200) % 7
+    answered = classification.answers(scores, labels, list("abcdefg"), scale=3.0)
     for k in (1, 5):
-        ours = classification.among_first(scores, labels, k).double().mean().item()
-        assert ours == pytest.approx(top_k_accuracy_score(labels, scores, k=k))
-    table = classification.per_class(scores, labels, list("abcdefg"), scale=3.0)
+        assert (answered["rank"] <= k).mean() == pytest.approx(top_k_accuracy_score(labels, scores, k=k))
+    table = classification.per_class(answered)
     assert table.top1.tolist() == pytest.approx(recall_score(labels, scores.argmax(1), average=None))
     assert table["n"].sum() == 200 and table["class"].tolist() == list("abcdefg")
 

@@ -29,6 +29,13 @@ CONTRACT = {
     "bounds": "model,image_set,view,control,n,beta,",
     "ways": "model,image_set,view,averaged,passes,n,sd,",
     "crop_or_model_claims": "claim,finding,model,tuning,image_set,measure,value,low,high,verdict",
+    "naming": "model,view,task,n,top1,top1_single,top5,calibration,chance",
+    "finding": "model,view,direction,n,R@1,R@5,R@10,median_rank",
+    "attributes": "model,view,measure,subset,n,mean_rank,mean_rank_low,mean_rank_high,chance,advantage",
+    "matching": "model,measure,colour,material,pattern,shape,hard,medium,easy,trivial,sum,image_to_text,text_to_image",
+    "probes": "model,ability,n,probe,chance,zero_shot",
+    "viewpoints": "model,image_set,view,ability,at,agreement,setting",
+    "abilities": "model,base,strategy,lambda,shifts_drawn,ability,view,n,frozen,tuned,change,change_low,change_high",
     "share_trends": "image_set,measure,worlds,rho,least,most,p,p_holm",
     "claims": "claim,paper,model,tuning,image_set,measure,tests,value,low,high,verdict,seeds,agree,least,most",
 }

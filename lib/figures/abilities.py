@@ -18,6 +18,7 @@ SHORT = {
     "stays_first": "stays first",
     "turned": "same, turned",
     "moved": "same, moved",
+    "perspective": "photograph",
 }
 SPAN = 0.3  # a change of this size has full colour
 
@@ -38,26 +39,31 @@ def costs_at_a_glance(changes: pd.DataFrame) -> Figure:
         shown = np.stack([np.zeros(len(columns)), *(x.change.reindex(columns) for _, x in rows)])
         axis.imshow(shown, cmap="RdBu", vmin=-SPAN, vmax=SPAN, aspect="auto")
         first = next(iter(rows))[1].reindex(columns)
-        _write(axis, 0, first.frozen, "{:.0f}", ["black"] * len(columns))
+        _write(axis, 0, first.frozen, "", ["black"] * len(columns))
         for row, (_, own) in enumerate(rows, start=1):
             own = own.reindex(columns)
             sure = (own.change_low > 0) | (own.change_high < 0)
             faint = ["0.55" if not certain else "white" if abs(x) > 0.75 * SPAN else "black" for certain, x in zip(sure, own.change, strict=True)]
-            _write(axis, row, own.change, "{:+.0f}", faint)
-        names = [f"{x.strategy.iloc[0]}, λ = {x.weight.iloc[0]:g}" for _, x in rows]
+            _write(axis, row, own.change, "+", faint)
+        names = [_name(x.iloc[0]) for _, x in rows]
         axis.set_yticks(range(len(names) + 1), [f"{base}, frozen", *names])
         axis.axhline(0.5, color="black", linewidth=0.8)
         axis.tick_params(length=0)
         sns.despine(ax=axis, left=True, bottom=True)
-    labels = [f"{SHORT.get(ability, ability)}, {view}" for ability, view in columns]
+    labels = [f"{SHORT.get(ability, ability)}, {SHORT.get(view, view)}" for ability, view in columns]
     axes[-1, 0].set_xticks(range(len(columns)), labels, rotation=50, ha="right", rotation_mode="anchor")
     return figure
 
 
-def _write(axis: plt.Axes, row: int, values: Sequence[float], form: str, colours: Sequence[str]) -> None:
+def _name(run: pd.Series) -> str:
+    some = "" if run.shifts_drawn == "0-1" else f", shifts {run.shifts_drawn}"
+    return f"{run.strategy}, λ = {run.weight:g}{some}"
+
+
+def _write(axis: plt.Axes, row: int, values: Sequence[float], sign: str, colours: Sequence[str]) -> None:
     for column, (value, colour) in enumerate(zip(values, colours, strict=True)):
         if np.isfinite(value):
-            axis.text(column, row, form.format(100 * value), ha="center", va="center", fontsize=6, color=colour)
+            axis.text(column, row, f"{round(100 * value):{sign}d}", ha="center", va="center", fontsize=6, color=colour)
 
 
 def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:

@@ -116,7 +116,8 @@ def ability_changes(
     for (run, ability, view), part in levels(tuned).groupby(level=["model", "ability", "view"], sort=False):
         base, strategy = runs[run]["model"], road(runs[run])
         own = before.loc[base, ability, view].reindex(part.droplevel(["model", "ability", "view"]).index).to_numpy()
-        row = {"model": run, "base": base, "strategy": strategy, "weight": runs[run]["weight"]}
+        drawn = "{:g}-{:g}".format(*runs[run]["shifts"])
+        row = {"model": run, "base": base, "strategy": strategy, "weight": runs[run]["weight"], "shifts_drawn": drawn}
         row |= {"ability": ability, "view": view, "n": len(part), "frozen": own.mean(), "tuned": part.mean()}
         rows.append(row | with_interval("change", part.to_numpy() - own, _mean, seed=seed, draws=draws))
     table = pd.DataFrame(rows)
@@ -139,6 +140,14 @@ def levels(scores: pd.DataFrame) -> pd.Series:
     level = rows.value.where(rows.measure != "rank", (rows.value <= 1).astype(float))
     level = level.where(rows.ability != "attributes", 1 - 2 * (rows.value - 1) / false)
     return level.groupby([rows[key] for key in ("model", "ability", "view", "image_set", "image")], sort=False).mean()
+
+
+def one_of_each(runs: Mapping[str, Mapping], *, base: str) -> dict[str, str]:
+    """Of every road from the model ``base`` the run whose λ is nearest 1/2, that drew all shifts: its name, and its road's."""
+    mine = {run: spec for run, spec in runs.items() if spec["model"] == base and list(spec["shifts"]) == [0.0, 1.0]}
+    nearest = sorted(mine, key=lambda run: -abs(mine[run]["weight"] - 0.5))
+    chosen = {road(mine[run]): run for run in nearest}  # the last of a road stays
+    return {run: f"{name}, λ = {mine[run]['weight']:g}" for name, run in chosen.items()}
 
 
 def _groups(scores: pd.DataFrame, name: str):
