@@ -1,6 +1,7 @@
 """Fine-tune a model to see shifted panoramas alike, by the strategy of a run; killed and started again, it goes on.
 
     python -m stages.finetune RUN
+    torchrun --nproc_per_node N -m stages.finetune RUN    on N devices, or N processes of a CPU
 
 Writes results/PROFILE/adapters/RUN: what was trained, how (strategy.json), a model card, and log/ as dvclive writes it; and
 the seconds of training to results/PROFILE/seconds/RUN.txt, which is no output, since no two runs take the same time.
@@ -9,9 +10,11 @@ the seconds of training to results/PROFILE/seconds/RUN.txt, which is no output, 
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+from accelerate import PartialState
 from dvclive import Live
 
 from lib.finetune.card import model_card
@@ -41,7 +44,8 @@ def main(name: str) -> None:
 
     results = Path("results", params["profile"])
     folder = results / "adapters" / name
-    partial = folder.with_name(f"{name}.partial")
+    writes = PartialState(cpu=clip.device.type == "cpu").is_main_process  # of several processes one
+    partial = folder.with_name(f"{name}.partial") if writes else Path(tempfile.mkdtemp())
     shutil.rmtree(partial, ignore_errors=True)
     os.environ["DVCLIVE_LOG_LEVEL"] = "ERROR"
     start = time.perf_counter()
@@ -54,6 +58,8 @@ def main(name: str) -> None:
 
         fine_tune(clip, objective, checkpoints=results / "checkpoints", log=log, **optimisation)
         metrics = dict(live.summary)
+    if not writes:
+        return shutil.rmtree(partial)
     seconds = results / "seconds" / f"{name}.txt"
     seconds.parent.mkdir(exist_ok=True)
     seconds.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")

@@ -1,6 +1,9 @@
 """Fine-tuning: the loss by hand, adapters that work and adapters that are dead, the loop killed and continued."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from tests.small_clips import small_clip
 
 LAYERS = 2
 ADAPTER = {"rank": 4, "alpha": 8, "dropout": 0.1, "seed": 0}
+WITHOUT_DROPOUT = ADAPTER | {"dropout": 0.0}  # its draws differ between one process and two
 OBJECTIVE = {"weight": 0.5, "shifts": (0.0, 1.0), "views": 4, "worst": 2}
 RECIPE = {
     "epochs": 3,
@@ -55,7 +59,7 @@ def tuned(base: Path, targets: str, folder: Path, **changes) -> tuple:
         seen = clip.network.encode_image(panoramas.inputs)
     objective.kept["texts"] = F.normalize(seen + NOISE, dim=-1)
     objective.kept["scores"] = clip_score(seen, objective.kept["texts"])
-    attach_lora(clip, targets=targets, **ADAPTER)
+    attach_lora(clip, targets=targets, **changes.pop("adapter", ADAPTER))
     fine_tune(clip, objective, checkpoints=folder, log=log.append, **RECIPE | changes)
     return clip, log
 
@@ -144,6 +148,21 @@ def test_tuning_lowers_the_loss_and_its_parts_add_up(base, tmp_path):
     for row in log:
         assert row["loss"] == pytest.approx(0.5 * row["consistency"] + 0.5 * row["anchor"], rel=1e-5)
     assert not list(tmp_path.glob("*.pt"))
+
+
+@pytest.mark.parametrize("targets", ["released", "attention"])
+def test_two_processes_learn_what_one_does(base, tmp_path, targets):
+    """Each takes half of every batch; gradients are averaged over both (gloo)."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.tuned_by_processes"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *launch, base, targets, tmp_path], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    save_adapter(tuned(base, targets, tmp_path / "one", adapter=WITHOUT_DROPOUT, batch=2)[0], tmp_path / "one")
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "adapter"))
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
 
 
 def test_shifts_are_rolled_before_the_transform(base):

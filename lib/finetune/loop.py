@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -39,13 +39,22 @@ def fine_tune(
 
     After every epoch the state goes to a file in ``checkpoints``, named after all that determines it; a run that finds its
     file goes on from there. ``log`` gets a row for every step, also for the steps of an earlier run that was continued.
-    Raises ValueError where the loss is no longer a number.
+    Several processes share each batch, and learn what one would but for dropout, and for objectives that compare the pictures
+    of a batch with each other. Raises ValueError where the loss is no longer a number.
     """
     accelerator = Accelerator(
         cpu=clip.device.type == "cpu",
         mixed_precision=MIXED_PRECISION[clip.protocol.precision],
         dataloader_config=DataLoaderConfiguration(split_batches=True),
+        # Of the released targets most adapters get no gradient, for which other processes would wait.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    panoramas = objective.panoramas
+    if accelerator.num_processes > 1 and len(panoramas) % batch:
+        raise ValueError(
+            f"{len(panoramas)} panoramas are no multiple of `batch` ({batch}), so several processes would see some of them "
+            "twice: choose a batch that divides them"
+        )
     learning = list(trained(clip).values())
     optimiser = torch.optim.AdamW(learning, lr=rate, weight_decay=weight_decay)
     clip.network.to(accelerator.device)
@@ -57,7 +66,6 @@ def fine_tune(
     history = checkpoint.load()
     for row in history:
         log(row)
-    panoramas = objective.panoramas
     done = len(history) // math.ceil(len(panoramas) / batch)
     with torch.random.fork_rng(), plain_attention(clip.device):
         for epoch in tqdm(range(done, epochs), initial=done, total=epochs, desc="fine-tune"):
