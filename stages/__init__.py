@@ -5,8 +5,10 @@ Set here, before torch is loaded, and inherited by the kernels that notebooks ru
 """
 
 import os
+from contextlib import suppress
 
-from stages.parameters import PARAMS, read_params
+from stages.parameters import read_params
 
-if PARAMS.is_file() and (threads := read_params().get("compute", {}).get("threads")):
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
+with suppress(Exception):  # what is wrong with params.yaml is told by the command, once it is loaded
+    if threads := read_params()["compute"]["threads"]:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(int(threads))))

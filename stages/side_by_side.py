@@ -2,8 +2,9 @@
 
     python -m stages.side_by_side [STAGE ...]
 
-Runs each stage that has changed by `dvc repro --single-item`, as soon as what it needs is done: as many at a time as there are
-cores for their threads (`compute.threads`). All stages, or those named with all that they need.
+Tells everything that is wrong with params.yaml before any stage runs. Then runs each stage that has changed by `dvc repro
+--single-item`, as soon as what it needs is done: as many at a time as there are cores for their threads (`compute.threads`).
+All stages, or those named with all that they need.
 """
 
 import multiprocessing
@@ -17,7 +18,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from stages import lane
-from stages.parameters import read_params
+from stages.parameters import PARAMS, tell
+from stages.validation import parse, read_text, require_valid
 
 
 def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
@@ -43,8 +45,9 @@ def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
 
 
 def main(*targets: str) -> None:
-    needs = changed_stages(targets)
-    threads = read_params()["compute"]["threads"]
+    params = parse(read_text(PARAMS), PARAMS)
+    require_valid(params, PARAMS, inputs=not targets)  # a stage that is named may do without
+    needs, threads = changed_stages(targets), params["compute"]["threads"]
     lanes = max(1, (os.cpu_count() or 1) // threads) if threads else 1
     waiting, running, start = TopologicalSorter(needs), {}, time.monotonic()
     waiting.prepare()
@@ -64,6 +67,6 @@ def main(*targets: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        tell(main, *sys.argv[1:])
     except DvcException as error:
         sys.exit(str(error))

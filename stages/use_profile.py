@@ -5,7 +5,8 @@
 profiles/world.yaml is complete and is the default; any other profiles/NAME.yaml holds only what differs from it, or from the
 profile that its line `extends: NAME` names.
 A section tagged `!replace` takes the place of the default's section; without the tag the two are merged key by key.
-Run it from the repository root. Hand edits of params.yaml are never overwritten.
+Run it from the repository root. Everything that is wrong with the profile is told; hand edits of params.yaml are never
+overwritten.
 """
 
 import io
@@ -15,7 +16,10 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-PARAMS = Path("params.yaml")
+from stages.kinds import nearest, shown
+from stages.parameters import PARAMS, tell
+from stages.validation import parse, read_text, require_valid
+
 PROFILES = Path("profiles")
 DEFAULT = "world"
 
@@ -23,44 +27,45 @@ DEFAULT = "world"
 def compose(name: str) -> str:
     """Text of params.yaml under the profile ``name``, with the comments of the default."""
     if name == DEFAULT:
-        return _read(name)
+        return read_text(_path(name))
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 1000  # never fold a line
-    params, layers = yaml.load(_read(DEFAULT)), [(name, yaml.load(_read(name)))]
-    while base := layers[-1][1].pop("extends", None):
-        if base in dict(layers):
-            raise ValueError(f"the profiles {', '.join(dict(layers))} extend each other in a circle: end it")
-        layers.append((base, yaml.load(_read(base))))
-    for layer, changes in reversed(layers):
-        _overlay(params, changes, where=f"{PROFILES}/{layer}.yaml")
+    params, layers = _load(DEFAULT, yaml), {name: _load(name, yaml)}
+    base = layers[name].pop("extends", None)
+    while base:
+        if base in list(layers):
+            raise ValueError(f"the profiles {', '.join(layers)} extend each other in a circle: end it")
+        layers[base] = _load(base, yaml)
+        base = layers[base].pop("extends", None)
+    for changes in reversed(layers.values()):
+        _overlay(params, changes)
     text = io.StringIO()
     yaml.dump(params, text)
     return text.getvalue()
 
 
-def _read(name: str) -> str:
-    path = PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        raise ValueError(f"there is no profile `{name}` in {PROFILES}: choose one of {', '.join(profile_names())}")
-    return path.read_text(encoding="utf-8")
+def _load(name: str, yaml: YAML) -> CommentedMap:
+    return parse(read_text(_path(name)), _path(name), yaml)
 
 
-def _overlay(params: CommentedMap, changes: CommentedMap, where: str) -> None:
+def _path(name: str) -> Path:
+    if name not in profile_names():
+        expected = f"choose one of {', '.join(profile_names())}{nearest(name, profile_names())}"
+        raise ValueError(f"there is no profile {shown(name)} in {PROFILES}: {expected}")
+    return PROFILES / f"{name}.yaml"
+
+
+def _overlay(params: CommentedMap, changes: CommentedMap) -> None:
     for key, change in changes.items():
-        here = f"{where}: `{key}`"
-        if key not in params:
-            raise ValueError(f"{here} is not in {PROFILES / DEFAULT}.yaml: expected one of {', '.join(params)}")
-        if isinstance(change, CommentedMap) != isinstance(params[key], CommentedMap):
-            raise ValueError(f"{here} must be a section in both profiles or in none")
-        if isinstance(change, CommentedMap) and change.tag.value != "!replace":
-            _overlay(params[key], change, here)
-        elif isinstance(change, CommentedMap):
+        if not isinstance(change, CommentedMap):
+            params[key] = change
+        elif isinstance(params.get(key), CommentedMap) and change.tag.value != "!replace":
+            _overlay(params[key], change)
+        else:
             params[key] = CommentedMap(change)  # without the tag
             if change.fa.flow_style():
                 params[key].fa.set_flow_style()
-        else:
-            params[key] = change
 
 
 def profile_names() -> list[str]:
@@ -69,9 +74,15 @@ def profile_names() -> list[str]:
 
 
 def use_profile(name: str) -> None:
-    """Write the profile ``name`` to params.yaml, unless that would lose hand edits (ValueError)."""
+    """Write the profile ``name`` to params.yaml, unless it is faulty or that would lose hand edits (ValueError)."""
     text = compose(name)
-    present = PARAMS.read_text(encoding="utf-8") if PARAMS.exists() else text
+    params = parse(text, _path(name))
+    require_valid(params, _path(name))
+    if params["profile"] != name:
+        raise ValueError(
+            f"{_path(name)}: `profile` is {shown(params['profile'])}: expected {name}, the name of the file"
+        )
+    present = PARAMS.read_text(encoding="utf-8", errors="replace") if PARAMS.exists() else text
     if present not in map(compose, profile_names()):
         raise ValueError(
             f"{PARAMS} was edited by hand: keep the edits as {PROFILES}/NAME.yaml, or drop them with "
@@ -84,7 +95,4 @@ def use_profile(name: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m stages.use_profile NAME")
-    try:
-        use_profile(sys.argv[1])
-    except ValueError as error:
-        sys.exit(str(error))
+    tell(use_profile, sys.argv[1])
