@@ -87,6 +87,12 @@ RELATIONS = (
     Relation(
         "finetune.validation", ("roads.base",), "more than 0, for `roads` to choose by", lambda n, base: n or not base
     ),
+    Relation(
+        "finetune.runs.*",
+        ("protocol.view",),
+        "also a `view` of one picture, where `protocol.view` is multi_view",
+        lambda run, view: "view" in run or view != "multi_view",
+    ),
     Relation("finetune.untrained", (), "each way under the model that it names", _by_model),
     Relation(
         "finetune.untrained.*.*.turns",

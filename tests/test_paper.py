@@ -69,6 +69,12 @@ models: [{MODEL}]
 weights: !replace {{{MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}}}
 protocol: {{precision: float32}}
 visual_probe: {{alpha: 0.05}}
+finetune:
+  runs: !replace
+    made_released_l100: {{model: {MODEL}, strategy: released, weight: 1.0, shifts: [0.0, 1.0]}}
+hazards: {{models: [{MODEL}]}}
+crop_or_model: {{inside: {{models: [{MODEL}]}}}}
+own_images: {{model: results/made_released/models/{MODEL}}}
 """
 
 

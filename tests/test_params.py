@@ -82,6 +82,7 @@ FAULTS = {
     "weights.clip_p03": ({"architecture": "ViT-B-32", "pretrained": "openai"}, "expected no model that `pretrain` trains"),
     "pretrain.pictures": (17_000, "expected a share for which `pools.pool` has the pictures"),
     "visual_probe.curve": (30, "is 30: expected a multiple of `visual_probe.tested`"),
+    "finetune.untrained.clip_p03.p03_squash.view": ("squah", "; did you mean squash?"),
     "finetune.worst": (9, "is 9: expected at most `finetune.views`"),
     "finetune.validation": (0, "is 0: expected more than 0, for `roads` to choose by"),
     "finetune.untrained.clip_p03.p03_average_2.turns": (3, "is 3: expected a divisor of twice `visual_probe.tested`"),
@@ -89,12 +90,17 @@ FAULTS = {
 }  # fmt: skip
 
 
+def test_training_needs_a_view_of_one_picture():
+    sentences = told(changed("protocol.view", "multi_view"))
+    assert len(sentences) == sum("view" not in run for run in WORLD["finetune"]["runs"].values())
+
+
 @pytest.mark.parametrize("path", FAULTS)
 def test_a_fault_is_told_with_its_path_and_what_was_expected(path):
     value, problem = FAULTS[path]
     sentences = told(changed(path, value))
     assert any(problem in sentence for sentence in sentences)
-    assert len({sentence.split("`")[1] for sentence in sentences} - {path}) <= 3, sentences
+    assert len({sentence.split("`")[1] for sentence in sentences} - {path}) <= 3, "and little else"
 
 
 def test_all_faults_are_told_at_once():
