@@ -12,7 +12,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lib.imageset import Fault, ImageSet, locate, match, picture_names, read_ahead, read_captions, read_panorama
+from lib.imageset import (
+    Fault,
+    ImageSet,
+    locate,
+    match,
+    picture_names,
+    printable,
+    read_ahead,
+    read_captions,
+    read_panorama,
+)
 
 NEAR = 16  # columns to either side of the seam; the edges of a JPEG file's blocks are among them
 STEP = 2  # grey levels that rounding and compression may add to a step
@@ -44,9 +54,7 @@ def check_image_set(folder: str | Path, captions: str | Path | None = None, *, t
         *_picture_problems(images),
     ]
     found.sort(key=lambda row: (row.severity, row.file != path.name, row.file))
-    # The names of files need not be Unicode.
-    printable = [[text.encode(errors="backslashreplace").decode() for text in row] for row in found]
-    return pd.DataFrame(printable, columns=Problem._fields)
+    return pd.DataFrame([map(printable, row) for row in found], columns=Problem._fields)
 
 
 def seam(panorama: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """An image set on disk: a folder with ``images/`` and ``captions.csv``, checked whole before use, streamed in batches.
 
 ``captions.csv`` (UTF-8) has the columns ``image`` (file name), ``caption`` (the content, without naming the format)
-and, if the set carries its own, ``cue`` (the format cue, such as "360 panorama").
+and, if the set carries its own, ``cue`` (the format cue, such as "360 panorama"). A name in it leads to a file in ``images/`` and
+nowhere else; such a file may be a link.
 """
 
 import shutil
-import struct
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,21 +19,47 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from lib.prompts import prompt
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+# By content, whatever the suffix. PIL would read others too, some with the help of programs.
+FORMATS = ("JPEG", "PNG", "WEBP")
 JPEG = {"quality": 95, "subsampling": "4:4:4"}
+TURN = Image.Transpose
+UPRIGHT = {
+    2: TURN.FLIP_LEFT_RIGHT,
+    3: TURN.ROTATE_180,
+    4: TURN.FLIP_TOP_BOTTOM,
+    5: TURN.TRANSPOSE,
+}  # by EXIF orientation
+UPRIGHT |= {6: TURN.ROTATE_270, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_90}
+SHOWN = 300  # characters of a name or a reason in a sentence
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # read_picture refuses what PIL warns of
 
 
 class Fault(ValueError):
     """What is wrong with a file of an image set and what to do about it, as one sentence and in its parts."""
 
     def __init__(self, file: Path, problem: str, advice: str):
-        super().__init__(f"{file} {problem}: {advice}")
+        problem = printable(problem)
+        super().__init__(f"{printable(file)} {problem}: {advice}")
         self.file, self.problem, self.advice = file, problem, advice
+
+
+def printable(text: object) -> str:
+    """A text on one line that can be printed anywhere: other signs are escaped, the middle of a long one is left out.
+
+    >>> printable("a\\nb")
+    'a\\\\nb'
+    """
+    text = str(text)
+    if len(text) > SHOWN:
+        text = f"{text[: SHOWN // 2]} … {text[-SHOWN // 2 :]}"
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 @dataclass(frozen=True)
@@ -124,7 +151,8 @@ def read_captions(path: Path) -> pd.DataFrame:
         raise Fault(path, "has no rows", "expected one for each picture")
     if not isinstance(table.index, pd.RangeIndex):  # pandas took the first field of each row for its label
         raise Fault(path, "has rows with more fields than columns", "put texts that contain commas in quotes")
-    return table
+    # A single \r in a text would end a row of any table that the text is written to again.
+    return table.replace(r"\r\n?", "\n", regex=True)
 
 
 def match(path: Path, table: pd.DataFrame, images: Path) -> tuple[pd.DataFrame, list[Fault]]:
@@ -176,19 +204,30 @@ def read_panorama(path: Path) -> Tensor:
 def read_picture(path: Path) -> Image.Image:
     """Decode a picture as 8-bit RGB, turned as its EXIF data say, on black where it is transparent; raises Fault."""
     try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
+        with Image.open(path, formats=FORMATS) as file:
+            if file.width * file.height > Image.MAX_IMAGE_PIXELS:
+                raise Fault(path, f"has too many pixels ({file.width} x {file.height})", "make it smaller")
+            picture = _upright(file)
         if picture.mode.startswith("I"):  # 16-bit grey, which convert would clip
             picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
         return picture.convert("RGB")
+    except Fault:
+        raise
     except Image.DecompressionBombError as error:
         raise Fault(path, f"has too many pixels ({str(error).rstrip('.')})", "make it smaller") from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except Exception as error:  # PIL raises errors of many kinds for damaged files
         why = str(error).replace(f" {str(path)!r}", "")
         raise Fault(path, f"cannot be read as a picture ({why})", "expected a whole JPEG, PNG or WebP file") from error
+
+
+def _upright(file: Image.Image) -> Image.Image:
+    """Turned as its EXIF data say; ImageOps.exif_transpose would write these anew, and fail where other entries are odd."""
+    file.load()
+    turn = UPRIGHT.get(file.getexif().get(ExifTags.Base.Orientation))
+    return file.copy() if turn is None else file.transpose(turn)
 
 
 def _batched(pictures: Iterator[Tensor], size: int) -> Iterator[Tensor]:

@@ -19,7 +19,9 @@ from lib.protocol import RESIZE_MODES, Protocol
 CONFIGURATION = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"  # or, if it was pickled by torch:
 PICKLED = "open_clip_pytorch_model.bin"
-UNREADABLE = (RuntimeError, ValueError, AssertionError, KeyError, EOFError, pickle.UnpicklingError, SafetensorError)
+# What is raised for files that hold no weights, or others.
+UNREADABLE = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, LookupError, StopIteration, EOFError)
+UNREADABLE += (pickle.UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def load_clip(folder: str | Path, *, protocol: Protocol | None = None, device: s
             f"local-dir:{folder}", device=device or default_device(), **changes
         )
     except UNREADABLE as error:
-        raise ValueError(f"the weights in {folder} do not fit {CONFIGURATION} beside them: {brief(error)}") from error
+        raise ValueError(f"the weights in {folder} do not fit {CONFIGURATION} beside them: {reason(error)}") from error
     return _clip(network, preprocess, folder, protocol)
 
 
@@ -138,6 +140,13 @@ def save_weights(clip: Clip, folder: Path) -> None:
     """Write the weights beside the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in clip.network.state_dict().items()}, folder / WEIGHTS)
+
+
+def reason(error: BaseException) -> str:
+    """Why a file of weights cannot be read, in short. Where it is a pickle that is refused, torch would advise to run it."""
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return "it is no file of tensors alone, and what else a pickle holds could run programs; take .safetensors"
+    return brief(error) or "there is nothing in it"
 
 
 def brief(error: BaseException) -> str:

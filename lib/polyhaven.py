@@ -34,6 +34,7 @@ SAID = {  # what a caption makes of a category
 TAGS = 5  # at most as many in a caption
 REPEATS = 5  # of a request that gets no answer, or is refused for now
 ATTEMPTS = 3  # at a body that arrives damaged
+HIGHEST = 16_384  # pixels of a picture that is decoded
 
 
 def caption(name: str, categories: Iterable[str], tags: Iterable[str]) -> str:
@@ -124,11 +125,16 @@ def list_assets(get: Callable, api: str) -> dict[str, dict]:
         assets = _json_object(body)
         for asset, about in assets.items():
             named = isinstance(about, dict) and isinstance(about.get("name"), str)
-            if not named or not re.fullmatch("[A-Za-z0-9_-]+", asset):  # an id becomes a file name
-                raise ValueError(f"expected assets with a plain id and a name, found {asset!r}")
+            told = named and all(map(_are_texts, (about.get(key) for key in ("categories", "tags", "authors"))))
+            if not told or not re.fullmatch("[A-Za-z0-9_-]{1,200}", asset):  # an id becomes a file name
+                raise ValueError(f"expected assets with a plain id, a name, and texts, found {asset!r}")
         return dict(sorted(assets.items()))
 
     return get(f"{api}/assets?type=hdris", read)
+
+
+def _are_texts(value: object) -> bool:
+    return value is None or (isinstance(value, list | dict) and all(isinstance(text, str) for text in value))
 
 
 def fetch_panorama(get: Callable, api: str, asset: str, height: int) -> tuple[Image.Image, str, str]:
@@ -137,7 +143,7 @@ def fetch_panorama(get: Callable, api: str, asset: str, height: int) -> tuple[Im
     Raises ValueError if there is no such picture, or it is not 2:1 or too small, and RuntimeError as ``get`` does.
     """
     file = get(f"{api}/files/{asset}", _json_object).get("tonemapped")
-    if not isinstance(file, dict) or not {"url", "size", "md5"} <= file.keys():
+    if not isinstance(file, dict) or not {"size", "md5"} <= file.keys() or not isinstance(file.get("url"), str):
         raise ValueError(f"{asset} has no tone-mapped picture with URL, size and MD5")
 
     def check(body: bytes) -> bytes:
@@ -166,8 +172,10 @@ def _json_object(body: bytes) -> dict:
 def _scaled_down(jpeg: bytes, height: int) -> Image.Image:
     # Image.open would refuse the largest of these pictures, 24k wide, as an attack.
     picture = JpegImageFile(io.BytesIO(jpeg))
-    if picture.width != 2 * picture.height or picture.height < height:
-        raise ValueError(f"{picture.width} x {picture.height}, not twice as wide as high and at least {height} high")
+    if picture.width != 2 * picture.height or not height <= picture.height <= HIGHEST:
+        raise ValueError(
+            f"{picture.width} x {picture.height}, not twice as wide as high and {height} to {HIGHEST} high"
+        )
     # Decoded no larger than the filter needs, as all its pixels can take a gigabyte.
     _, box = picture.draft("RGB", (8 * height, 4 * height))
     return picture.convert("RGB").resize((2 * height, height), Image.Resampling.LANCZOS, box)

@@ -24,7 +24,7 @@ from torch import Tensor
 from lib.checks import seam
 from lib.embedding import embed_batches, embed_images, embed_texts, truncated
 from lib.finetune.strategies import load_tuned
-from lib.imageset import ImageSet, load_image_set
+from lib.imageset import ImageSet, load_image_set, printable
 from lib.models import Clip, load_clip
 from lib.protocol import CHOICES, DTYPES, VIEWS, Protocol
 from lib.report import write_report
@@ -66,7 +66,7 @@ def score_images(
         if not scores.isfinite().all():
             image = rows.image.iloc[int((~scores.isfinite()).any(1).nonzero()[0])]
             raise ValueError(
-                f"model {clip.name}: the score of {image} is not a number: check the weights, or use float32"
+                f"model {clip.name}: the score of {printable(image)} is not a number: check the weights, or use float32"
             )
         worst = scores.argmin(1)
         columns = {
@@ -212,7 +212,7 @@ def main() -> None:
         source = {name: getattr(given, name) for name in ("pretrained", "revision", "adapter")}
         clip = open_model(given.model, **source, protocol=protocol, device=given.device)
         if cut := truncated(clip, pictures.texts):
-            print(f"{clip.name} reads only the beginning of {len(cut)} texts, such as: {cut[0]}", file=sys.stderr)
+            print(f"{clip.name} reads only the beginning of {len(cut)} texts, such as: {printable(cut[0])}", file=sys.stderr)
         if given.resize == "tensor":
             moved = tensor_deviation(clip, pictures)
             told = f"by {moved.mean():.3f} points on average, {moved.max():.3f} at most, of the first {len(moved)} panoramas"

@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
-from lib.imageset import JPEG, picture_names
+from lib.imageset import JPEG, Fault, picture_names, read_picture
 from lib.polyhaven import API, caption, connect, fetch_panorama, list_assets
 from stages.parameters import tell
 
@@ -50,7 +49,8 @@ def import_panoramas(
             continue
         image, about = f"{asset}.jpg", assets[asset]
         _replace(folder / "images" / image, partial(picture.save, format="JPEG", **JPEG))
-        values = (image, asset, about["name"], ", ".join(about.get("authors") or ()), "CC0 1.0", url, md5)
+        told = (" ".join(text.split()) for text in (about["name"], ", ".join(about.get("authors") or ())))
+        values = (image, asset, *told, "CC0 1.0", url, md5)
         rows[asset] = dict(zip(ATTRIBUTION, values, strict=True))
         _write_tables(folder, assets, rows)
     return left_out
@@ -74,17 +74,15 @@ def _recorded(folder: Path, assets: Iterable[str], height: int) -> dict[str, dic
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     if list(table.columns) != ATTRIBUTION:
         raise ValueError(f"{path} has the columns {', '.join(table)}: expected {', '.join(ATTRIBUTION)}")
-    rows = {row["id"]: row for row in table.to_dict("records") if row["id"] in assets}
-    return {
-        asset: row for asset, row in rows.items() if _size(folder / "images" / row["image"]) == (2 * height, height)
-    }
+    rows = {row["id"]: row for row in table.to_dict("records") if row["image"] == f"{row['id']}.jpg"}
+    sizes = {asset: _size(folder / "images" / f"{asset}.jpg") for asset in assets if asset in rows}
+    return {asset: rows[asset] for asset, size in sizes.items() if size == (2 * height, height)}
 
 
 def _size(path: Path) -> tuple[int, int] | None:
     try:
-        with Image.open(path) as picture:
-            return picture.size
-    except OSError:
+        return read_picture(path).size
+    except Fault:
         return None
 
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lib.embedding import truncated
-from lib.imageset import ImageSet, load_image_set
+from lib.imageset import ImageSet, load_image_set, printable
 from lib.models import Clip, load_clip
 from lib.protocol import read_protocol
 
@@ -24,7 +24,7 @@ def read_image_set(params: dict, image_set: str, clip: Clip) -> ImageSet:
         raise ValueError(f"{pictures.folder / 'captions.csv'} has no column cue: name each picture's format there")
     if clip.protocol.long_texts == "report" and (cut := truncated(clip, pictures.texts)):
         print(
-            f"{clip.name} reads only the beginning of {len(cut)} texts of {image_set}, such as: {cut[0]}",
+            f"{clip.name} reads only the beginning of {len(cut)} texts of {image_set}, such as: {printable(cut[0])}",
             file=sys.stderr,
         )
     return pictures

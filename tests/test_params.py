@@ -143,6 +143,7 @@ def test_junk_anywhere_passes_or_is_told_in_sentences(path, junk, inputs, data):
         assert sentence.startswith(f"{WHERE}: `") and sentence.isprintable() and len(sentence) < 1500
 
 
+@settings(deadline=None)
 @given(st.sampled_from(leaves(WORLD)), WRONG)
 def test_what_is_never_right_is_told_by_its_path(path, wrong):
     params = copy.deepcopy(WORLD)
@@ -153,6 +154,7 @@ def test_what_is_never_right_is_told_by_its_path(path, wrong):
     assert any(name.startswith(path) or path.startswith(name) for path in named)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([*schema.PROTOCOL]), JUNK)
 def test_a_protocol_that_passes_is_one(name, junk):
     if not told(changed(f"protocol.{name}", junk)):

@@ -189,7 +189,11 @@ def test_a_fault_that_stays_is_told_in_one_sentence(tmp_path, server, fault):
     assert {file.name for file in (tmp_path / "set/images").iterdir()} == set(captioned) < set(CAPTIONS)
 
 
-@pytest.mark.parametrize("body", ["[]", "{", '{"../up": {"name": "Up"}}', '{"up": {}}', '{"up": []}', '{"up": "up"}'])
+LISTINGS = ["[]", "{", '{"../up": {"name": "Up"}}', '{"up": {}}', '{"up": []}', '{"up": "up"}', '{"": {"name": "Up"}}']
+LISTINGS += ['{"up": {"name": "Up", "tags": 5}}', '{"up": {"name": "Up", "authors": [null]}}']
+
+
+@pytest.mark.parametrize("body", LISTINGS)
 def test_a_listing_of_another_form_is_refused(tmp_path, server, body):
     server.pages["/assets?type=hdris"] = body.encode()
     with pytest.raises(RuntimeError, match="came damaged 3 times"):

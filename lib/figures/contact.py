@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from lib.figures.style import PAGE
-from lib.imageset import locate, picture_names, read_ahead, read_picture
+from lib.imageset import locate, picture_names, printable, read_ahead, read_picture
 
 COLUMNS, WIDTH = 5, 2 * PAGE  # a sheet for the screen
 THUMBNAIL = (320, 160)  # pixels
@@ -29,7 +29,7 @@ def contact_sheet(
     pictures, and in the header if it is about the table.
     """
     path, images = locate(folder, captions)
-    names = {name.encode(errors="backslashreplace").decode(): name for name in picture_names(images)}  # as in problems
+    names = {printable(name): name for name in picture_names(images)}  # as in problems
     told = problems.groupby("file", sort=False).problem.agg("; ".join)
     shown = _choose(sorted(names), [file for file in told.index if file != path.name], most)
     rows = max(1, -(-len(shown) // COLUMNS))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from lib.finetune.data import epoch_seed
 from lib.finetune.objective import Objective
 from lib.finetune.strategies import trained
-from lib.models import Clip
+from lib.models import UNREADABLE, Clip, reason
 from lib.pretrain import MAX_LOGIT_SCALE, plain_attention
 
 MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as accelerate calls them
@@ -111,13 +111,16 @@ class _Checkpoint:
         """Put weights and optimiser back as they were saved, if they were; the steps taken so far."""
         if not self.path.is_file():
             return []
-        state = torch.load(self.path, weights_only=True)
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                weight.copy_(state["weights"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.objective.looks = state["looks"]
-        return state["history"]
+        try:
+            state = torch.load(self.path, weights_only=True)
+            with torch.no_grad():
+                for name, weight in self.weights.items():
+                    weight.copy_(state["weights"][name])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.objective.looks = state["looks"]
+            return state["history"]
+        except UNREADABLE as error:
+            raise ValueError(f"{self.path} is no checkpoint of this run ({reason(error)}): remove it") from error
 
     def save(self, history: list[dict[str, float]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

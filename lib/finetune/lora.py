@@ -8,11 +8,12 @@ import pandas as pd
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
 from torch import Tensor, nn
 
 from lib.finetune.attention import fuse_attention, separate_attention
 from lib.finetune.files import CONFIGURATION
-from lib.models import Clip, brief
+from lib.models import UNREADABLE, Clip, reason
 
 # Modules adapted. `released` is the list of the paper's script, of which peft and nn.MultiheadAttention leave only c_fc
 # alive; `attention` adapts all projections of attention and MLP, the former separated into modules of their own.
@@ -118,14 +119,19 @@ def load_adapter(clip: Clip, folder: str | Path) -> Clip:
     path = Path(folder, CONFIGURATION)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: expected the folder of an adapter in PEFT's format")
-    wanted = set(json.loads(path.read_text(encoding="utf-8"))["target_modules"])
+    if not any(Path(folder, file).is_file() for file in (SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME)):
+        # peft would take the folder for the name of a hub's repository.
+        raise FileNotFoundError(
+            f"{folder} holds no weights ({SAFETENSORS_WEIGHTS_NAME} or {WEIGHTS_NAME}): train again"
+        )
     network = clip.network.requires_grad_(False)
-    if wanted == set(TARGETS["attention"]):
-        separate_attention(network.visual)
     try:
+        wanted = set(json.loads(path.read_text(encoding="utf-8"))["target_modules"])
+        if wanted == set(TARGETS["attention"]):
+            separate_attention(network.visual)
         network.visual = PeftModel.from_pretrained(network.visual, folder).eval()
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"the adapter {folder} does not fit the model {clip.name}: {brief(error)}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"the adapter {folder} does not fit the model {clip.name}: {reason(error)}") from error
     return replace(clip, name=Path(folder).name)
 
 

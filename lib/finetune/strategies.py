@@ -16,7 +16,7 @@ from lib.finetune.lora import attach_lora, load_adapter, merge_adapter, save_ada
 from lib.finetune.objective import Objective, ShiftLoss
 from lib.finetune.omniview import Omniview
 from lib.finetune.reprojection import Reprojection
-from lib.models import Clip, brief
+from lib.models import UNREADABLE, Clip, reason
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ def load_tuned(clip: Clip, folder: str | Path) -> Clip:
         raise FileNotFoundError(
             f"{folder} holds neither {CONFIGURATION} nor {DESCRIPTION}: expected a fine-tuned model"
         )
-    facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    clip = find_strategy(facts["strategy"]).attach(clip, **facts["adapter"])
-    weights = load_file(folder / TRAINED)
     try:
+        facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        clip = find_strategy(facts["strategy"]).attach(clip, **facts["adapter"])
+        weights = load_file(folder / TRAINED)
         faults = clip.network.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise ValueError(f"{folder} does not fit the model {clip.name}: {brief(error)}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{folder} does not fit the model {clip.name}: {reason(error)}") from error
     if faults.unexpected_keys or weights.keys() != trained(clip).keys():
         raise ValueError(
             f"{folder} does not fit the model {clip.name}: it holds other weights than its strategy trains"
