@@ -90,6 +90,20 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["a b", "a;b", "$(a)", "`a`", "../a", "/a", "-a", "a\nb", "a|b", "", "a" * 81])
+def test_names_that_could_act_in_a_command_or_lead_elsewhere_are_refused(name):
+    """They are words of the commands of stages, and names of files."""
+    for params in (
+        WORLD | {"profile": name},
+        WORLD | {"models": [name]},
+        WORLD | {"image_sets": [name]},
+        WORLD | {"figures": name if len(name) < 81 else ""},
+        WORLD | {"rendered_sets": {name: WORLD["rendered_sets"]["finetune"]}},
+        changed("finetune.runs", {name: WORLD["finetune"]["runs"]["p03_omniview"]}),
+    ):
+        assert any("expected a" in sentence and "letters, digits" in sentence for sentence in told(params))
+
+
 def test_training_needs_a_view_of_one_picture():
     sentences = told(changed("protocol.view", "multi_view"))
     assert len(sentences) == sum("view" not in run for run in WORLD["finetune"]["runs"].values())

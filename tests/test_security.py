@@ -1,0 +1,267 @@
+"""What docs/security.md promises: files of others run no programs, lead nowhere else, and do not act in a report."""
+
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+from PIL import EpsImagePlugin, Image
+
+from lib import polyhaven
+from lib.checks import check_image_set
+from lib.finetune.files import CONFIGURATION, DESCRIPTION, TRAINED
+from lib.finetune.loop import _Checkpoint
+from lib.finetune.lora import attach_lora, save_adapter
+from lib.finetune.strategies import load_tuned
+from lib.imageset import load_image_set, read_picture
+from lib.models import CONFIGURATION as ARCHITECTURE
+from lib.models import PICKLED, WEIGHTS, load_clip
+from lib.report import write_report
+from lib.weights import Weights, fetch_clip
+from stages.import_polyhaven import ATTRIBUTION, import_panoramas
+from tests.small_clips import small_clip
+
+
+class Program:
+    """What runs a program when it is unpickled."""
+
+    def __init__(self, trace: Path):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+KINDS = {
+    "pickle": lambda thing, path: path.write_bytes(pickle.dumps(thing)),
+    "torch": torch.save,
+    "torch of old": lambda thing, path: torch.save(thing, path, _use_new_zipfile_serialization=False),
+}
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """The folder of a model."""
+    small_clip(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_would_run_a_program_are_refused(model, tmp_path, kind):
+    trace, save = tmp_path / "trace", KINDS[kind]
+    pickle.loads(pickle.dumps(Program(trace)))
+    assert trace.is_dir(), "it is a program"
+    trace.rmdir()
+
+    weights = {"state_dict": {"logit_scale": torch.zeros(()), "visual.proj": Program(trace)}}
+    save(weights, tmp_path / "weights.pt")
+    given = Weights(str(model / ARCHITECTURE), str(tmp_path / "weights.pt"))
+    plain, adapter = load_clip(model), tmp_path / "adapter"
+    save_adapter(attach_lora(load_clip(model), targets="released", rank=2, alpha=4, dropout=0.0, seed=0), adapter)
+    (adapter / "adapter_model.safetensors").unlink()
+    save(weights, adapter / "adapter_model.bin")
+    objective, optimiser = SimpleNamespace(kept={}, looks=0), torch.optim.SGD(plain.network.parameters())
+    checkpoint = _Checkpoint(tmp_path, (), objective, plain, optimiser)
+    save(weights, checkpoint.path)
+    (model / WEIGHTS).unlink()
+    save(weights, model / PICKLED)
+    for load in (
+        lambda: load_clip(model),
+        lambda: fetch_clip(tmp_path / "fetched", given),
+        lambda: load_tuned(plain, adapter),
+        checkpoint.load,
+    ):
+        with pytest.raises(ValueError, match="what else a pickle holds could run programs") as told:
+            load()
+        assert str(told.value).isprintable() and "weights_only" not in str(told.value)
+    assert not trace.exists() and not (tmp_path / "fetched").exists()
+
+
+@pytest.mark.parametrize("content", [3, [1, 2], {}, {"state_dict": None}, {"logit_scale": "1"}, torch.zeros(2)])
+def test_weights_of_another_form_are_refused(model, content):
+    (model / WEIGHTS).unlink()
+    torch.save(content, model / PICKLED)
+    with pytest.raises(ValueError, match="the weights in .*model do not fit") as told:
+        load_clip(model)
+    assert str(told.value).isprintable()
+
+
+TUNED = {
+    "no json": (DESCRIPTION, b"{"),
+    "no strategy": (DESCRIPTION, b'{"adapter": {}}'),
+    "a list": (DESCRIPTION, b"[]"),
+    "no weights": (TRAINED, b"\0"),
+    "no adapter": (CONFIGURATION, b"[]"),
+    "another adapter": (CONFIGURATION, b'{"peft_type": "NONE", "target_modules": ["c_fc"]}'),
+}
+
+
+@pytest.mark.parametrize("fault", TUNED)
+def test_a_tuned_model_of_another_form_is_refused(model, tmp_path, fault):
+    file, content = TUNED[fault]
+    folder = tmp_path / "tuned"
+    folder.mkdir()
+    (folder / DESCRIPTION).write_text(json.dumps({"strategy": "image_tower", "adapter": {}}))
+    (folder / "adapter_model.safetensors").write_bytes(b"\0")
+    (folder / file).write_bytes(content)
+    with pytest.raises(ValueError, match="tuned does not fit the model model: .") as told:
+        load_tuned(load_clip(model), folder)
+    assert str(told.value).isprintable()
+
+
+def test_an_adapter_without_weights_is_not_looked_for_elsewhere(model, tmp_path, monkeypatch):
+    """peft takes a folder without weights for a repository of a hub."""
+    (tmp_path / CONFIGURATION).write_text('{"peft_type": "LORA", "target_modules": ["c_fc"]}')
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("it asked the network"))
+    with pytest.raises(FileNotFoundError, match="holds no weights"):
+        load_tuned(load_clip(model), tmp_path)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """An image set of one picture, and a picture beside the set."""
+    (tmp_path / "set").mkdir()
+    for place in (tmp_path / "set" / "a.png", tmp_path / "secret.png"):
+        Image.new("RGB", (8, 4)).save(place)
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "{}/secret.png", "./a.png", "sub/../a.png", "..", "a.png/."])
+def test_a_name_leads_to_a_file_of_the_folder_and_nowhere_else(pictures, name):
+    name = name.format(pictures.parent)
+    (pictures / "sub").mkdir()
+    pd.DataFrame({"image": [name], "caption": "sea"}).to_csv(pictures / "captions.csv", index=False)
+    with pytest.raises(ValueError, match="is named in captions.csv, but there is no such"):
+        load_image_set(pictures)
+    assert set(check_image_set(pictures).severity) == {"error"}
+
+
+def test_a_file_of_the_folder_may_be_a_link_to_a_picture_and_to_nothing_else(pictures):
+    """As DVC lays files out. A folder's links are its owner's; what is no picture is not told."""
+    (pictures / "a.png").unlink()
+    (pictures / "a.png").symlink_to(pictures.parent / "secret.png")
+    (pictures / "captions.csv").write_text("image,caption\na.png,sea\n")
+    assert len(next(load_image_set(pictures).batches(1))) == 1
+    (pictures.parent / "secret.png").write_text("a password")
+    with pytest.raises(ValueError, match="a.png cannot be read as a picture") as told:
+        list(load_image_set(pictures).batches(1))
+    assert "password" not in str(told.value)
+
+
+def test_formats_that_are_read_by_other_programs_are_refused(tmp_path, monkeypatch):
+    """PIL hands PostScript to Ghostscript, whatever the suffix."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("it called a program"))
+    Image.new("RGB", (8, 4)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="a.jpg cannot be read as a picture"):
+        read_picture(tmp_path / "a.jpg")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The beginning of a PNG file, a few bytes that promise so many pixels."""
+    chunks = (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0"))
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
+    """Those that Pillow refuses, and those that it warns of, without its warning."""
+    for width in (14_000, 60_000):
+        (tmp_path / f"{width}.png").write_bytes(png_header(width, width // 2))
+    code = (
+        "import sys; from pathlib import Path; from lib.imageset import read_picture\n"
+        "for name in sys.argv[1:]:\n    try: read_picture(Path(name))\n    except ValueError as error: print(error)"
+    )
+    files = [str(tmp_path / f"{width}.png") for width in (14_000, 60_000)]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
+    assert not done.stderr and len(done.stdout.splitlines()) == 2
+    for sentence, file in zip(done.stdout.splitlines(), files, strict=True):
+        assert sentence.startswith(f"{file} has too many pixels (") and sentence.endswith("): make it smaller")
+
+
+class Page(HTMLParser):
+    """Tags with the names of their attributes, and the text, of a page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, *(name for name, _ in attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</title><img src=x onerror=alert(1)>",
+    "\" onload='alert(1)' x=\"",
+    "{{ 7 * 7 }}{% for x in y %}",
+    "<!--",
+    "&lt;b&gt;",
+    "]]></style>",
+    "javascript:alert(1)",
+]
+
+
+def test_nothing_in_a_report_acts(tmp_path):
+    """Whatever a set and a model are called and say, the page has the same tags, and shows the words as they are."""
+
+    def page(texts: list[str]) -> Page:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        names = [f"{k}{text.replace('/', '-')}.png" for k, text in enumerate(texts)]
+        for name in names:
+            Image.new("RGB", (8, 4)).save(folder / name)
+        pd.DataFrame({"image": names, "caption": texts}).to_csv(folder / "captions.csv", index=False)
+        pictures = load_image_set(folder)
+        scores = pictures.table.assign(score=1.0, robust=1.0, spread=1.0, worst=1.0, worst_yaw=0.0, seam=1.0)
+        write_report(folder / "report.html", scores, pictures, model=texts[0], view=texts[1], shifts=2)
+        return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+    plain, hostile = page([f"text {k}" for k in range(len(HOSTILE))]), page(HOSTILE)
+    assert hostile.tags == plain.tags and all(not name.startswith("on") for tag in hostile.tags for name in tag)
+    for k, text in enumerate(HOSTILE):
+        assert f"{k}{text.replace('/', '-')}.png {text}" in hostile.text
+
+
+def offer(asset: str, **file) -> object:
+    """A source of panoramas that offers one."""
+    body = {"url": "http://localhost/a.jpg", "size": 3, "md5": "0"} | file
+    pages = {"/assets?type=hdris": {asset: {"name": "A"}}, f"/files/{asset}": {"tonemapped": body}}
+    return lambda url, read: read(json.dumps(pages[url]).encode() if url in pages else b"jpg")
+
+
+@pytest.mark.parametrize("asset", ["../up", "/up", "a/b", "..", "a\0", "", "a.b", "a\n", "C:up"])
+def test_an_import_writes_nothing_outside_its_folder(tmp_path, asset):
+    with pytest.raises(ValueError, match="expected assets with a plain id"):
+        import_panoramas(tmp_path / "set", api="", get=offer(asset))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_import_takes_no_file_and_no_record_for_a_panorama(tmp_path, monkeypatch):
+    get = polyhaven.connect(rate=10_000, backoff=0)
+    with pytest.raises(RuntimeError, match="cannot be fetched"):
+        get(Path("/etc/hostname").as_uri(), len)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 4)).save(tmp_path / "up.jpg")
+    record = dict.fromkeys(ATTRIBUTION, "") | {"id": "up", "image": "../up.jpg"}
+    pd.DataFrame([record]).to_csv(tmp_path / "attribution.csv", index=False)
+    import_panoramas(tmp_path, height=4, api="", get=offer("up", url=3))
+    assert pd.read_csv(tmp_path / "captions.csv").empty
+    monkeypatch.setattr(polyhaven, "HIGHEST", 3)
+    with pytest.raises(ValueError, match="8 x 4, not twice as wide as high and 2 to 3 high"):
+        polyhaven._scaled_down((tmp_path / "up.jpg").read_bytes(), 2)
