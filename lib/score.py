@@ -212,7 +212,10 @@ def main() -> None:
         source = {name: getattr(given, name) for name in ("pretrained", "revision", "adapter")}
         clip = open_model(given.model, **source, protocol=protocol, device=given.device)
         if cut := truncated(clip, pictures.texts):
-            print(f"{clip.name} reads only the beginning of {len(cut)} texts, such as: {printable(cut[0])}", file=sys.stderr)
+            print(
+                f"{clip.name} reads only the beginning of {len(cut)} texts, such as: {printable(cut[0])}",
+                file=sys.stderr,
+            )
         if given.resize == "tensor":
             moved = tensor_deviation(clip, pictures)
             told = f"by {moved.mean():.3f} points on average, {moved.max():.3f} at most, of the first {len(moved)} panoramas"

@@ -101,7 +101,7 @@ def test_names_that_could_act_in_a_command_or_lead_elsewhere_are_refused(name):
         WORLD | {"rendered_sets": {name: WORLD["rendered_sets"]["finetune"]}},
         changed("finetune.runs", {name: WORLD["finetune"]["runs"]["p03_omniview"]}),
     ):
-        assert any("expected a" in sentence and "letters, digits" in sentence for sentence in told(params))
+        assert any("letters, digits" in sentence for sentence in told(params))
 
 
 def test_training_needs_a_view_of_one_picture():
