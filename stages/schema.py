@@ -9,8 +9,8 @@ from typing import Any
 from stages.kinds import NAME, SWITCH, Many, Named, Value, number, one_of, or_null, text, whole, within
 
 
-def _are_two_shares(x: Any) -> bool:
-    return isinstance(x, list) and len(x) == 2 and all(type(y) in (int, float) for y in x) and 0 <= x[0] < x[1] <= 1
+def _are_two(value: Value, x: Any) -> bool:
+    return isinstance(x, list) and len(x) == 2 and all(map(value.right, x))
 
 
 VIEWS = ("own", "center_crop", "squash", "letterbox", "wide", "multi_view")
@@ -34,7 +34,10 @@ QUALITY = whole(1, 100)
 DEGREES = number(-180, 180)
 ANGLE = within(0, 180)
 SHIFTS = whole(2, 1000)
-TWO_SHARES = Value("[low, high], two shares of the width with 0 <= low < high <= 1", _are_two_shares)
+TWO_SHARES = Value(
+    "[low, high], two shares of the width with 0 <= low < high <= 1", lambda x: _are_two(SHARE, x) and x[0] < x[1]
+)
+TWO_RATES = Value("two numbers between 0 and 1", lambda x: _are_two(RATE, x))
 WHERE = or_null(one_of("indoor", "outdoor"))
 SPLIT = one_of("train", "finetune", "validation", "probe")
 RESAMPLING = {"seed": SEED, "draws": COUNT}
@@ -187,6 +190,17 @@ SCHEMA = {
         "bootstrap": RESAMPLING,
     },
     "sweeps": {"shares?": {"worlds": Many(NAME, least=1), "share": Named(SHARE)}},
+    "abilities": {
+        "images": or_null(COUNT),
+        "captions": COUNT,
+        "crop": {"pitch": number(-90, 90), "fov": ANGLE, "size": PIXELS},
+        "seed": SEED,
+        "viewpoints": {"images": COUNT, "height": PIXELS, "distances": Many(within(0, 2), least=1)},
+        "matching": {"validation": COUNT, "epochs": COUNT, "batch": COUNT, "rates": TWO_RATES, "seed": SEED},
+        "matched": Many(NAME),
+        "blind": COUNT,
+        "bootstrap": RESAMPLING,
+    },
     "own_images": {
         "images": PATH,
         "model": PATH,

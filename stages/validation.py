@@ -22,6 +22,7 @@ REFERENCES = {
     "hazards.models.*": ("models",),
     "crop_or_model.inside.models.*": ("models",),
     "crop_or_model.scenes.~": ("image_sets",),
+    "abilities.matched.*": ("models",),
 }
 FOLDERS = ("finetune.image_set", "finetune.moved", "own_images.images", "own_images.model", "own_images.adapter")
 # What the pipeline makes in results/PROFILE, and what earlier runs left in figures/replicates.
@@ -92,6 +93,18 @@ RELATIONS = (
         ("protocol.view",),
         "also a `view` of one picture, where `protocol.view` is multi_view",
         lambda run, view: "view" in run or view != "multi_view",
+    ),
+    Relation(
+        "abilities.matched",
+        ("finetune.image_set", "rendered_sets"),
+        "[], as the scenes of `finetune.image_set` are not known by `rendered_sets`",
+        lambda matched, folder, rendered: not matched or Path(folder).name in rendered,
+    ),
+    Relation(
+        "abilities.viewpoints.images",
+        ("abilities.images",),
+        "at most `abilities.images`",
+        lambda some, images: images is None or some <= images,
     ),
     Relation("finetune.untrained", (), "each way under the model that it names", _by_model),
     Relation(

@@ -83,6 +83,9 @@ FAULTS = {
     "pretrain.pictures": (17_000, "expected a share for which `pools.pool` has the pictures"),
     "visual_probe.curve": (30, "is 30: expected a multiple of `visual_probe.tested`"),
     "finetune.untrained.clip_p03.p03_squash.view": ("squah", "; did you mean squash?"),
+    "abilities.matched": (["clip_p33"], "is 'clip_p33': expected one of clip_p00, "),
+    "abilities.matching.rates": ([0.1], "is [0.1]: expected two numbers between 0 and 1"),
+    "abilities.viewpoints.images": (97, "is 97: expected at most `abilities.images`"),
     "finetune.worst": (9, "is 9: expected at most `finetune.views`"),
     "finetune.validation": (0, "is 0: expected more than 0, for `roads` to choose by"),
     "finetune.untrained.clip_p03.p03_average_2.turns": (3, "is 3: expected a divisor of twice `visual_probe.tested`"),
@@ -120,7 +123,7 @@ def test_a_fault_is_told_with_its_path_and_what_was_expected(path):
 def test_all_faults_are_told_at_once():
     params = changed("compute.batch", 0) | {"models": ["clip_p00", "clip_p30", "clip_p30"]}
     del params["protocol"]["view"], params["finetune"]["adapter"]
-    named = sum(run["model"] == "clip_p03" for run in params["finetune"]["runs"].values()) + 5  # where else it is named
+    named = sum(run["model"] == "clip_p03" for run in params["finetune"]["runs"].values()) + 6  # where else it is named
     sentences = told(params)
     assert sum("'clip_p03'" in sentence for sentence in sentences) == named
     others = [sentence for sentence in sentences if "'clip_p03'" not in sentence]
