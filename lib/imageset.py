@@ -162,19 +162,22 @@ def match(path: Path, table: pd.DataFrame, images: Path) -> tuple[pd.DataFrame, 
     table = table.assign(image=[on_disk.get(name) or on_disk.get(normalize("NFC", name), name) for name in table.image])
     rows = Counter(name for name in table.image if name.strip())
 
+    def file(name: str) -> Path:
+        return Path(f"{images}/{name}")  # in the folder, even if the name begins with a slash
+
     faults = []
     for column in table.columns:
         for row, name in table.image[table[column].str.strip() == ""].items():
-            file = images / name if name.strip() else path
-            faults.append(Fault(file, f"has no {column} in row {row + 2} of {path.name}", "expected text"))
+            where = file(name) if name.strip() else path
+            faults.append(Fault(where, f"has no {column} in row {row + 2} of {path.name}", "expected text"))
     for name in sorted(rows.keys() - set(present)):
         problem = f"is named in {path.name}, but there is no such JPEG, PNG or WebP file"
-        faults.append(Fault(images / name, problem, "add the picture or drop its row"))
+        faults.append(Fault(file(name), problem, "add the picture or drop its row"))
     for name, count in rows.items():
         if count > 1:
-            faults.append(Fault(images / name, f"has {count} rows in {path.name}", "expected one for each picture"))
+            faults.append(Fault(file(name), f"has {count} rows in {path.name}", "expected one for each picture"))
     for name in sorted(set(present) - rows.keys()):
-        faults.append(Fault(images / name, f"has no row in {path.name}", "add one or remove the picture"))
+        faults.append(Fault(file(name), f"has no row in {path.name}", "add one or remove the picture"))
     return table, faults
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -110,6 +110,7 @@ def test_any_text_is_read_as_it_was_written(folder, captions, mark, quoting):
 
 @settings(deadline=None)
 @given(TEXTS)
+@example("/a.png")
 def test_a_name_that_is_no_picture_of_the_folder_is_told(folder, name):
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("image", "caption"), ("a.png", "sea"), (name, "sun")])
