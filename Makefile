@@ -3,6 +3,7 @@
 # make shares       run the study of views on models with other shares of panoramas, in three more worlds
 # make roads        run every road to invariance in three more worlds
 # make test         run the tests
+# make bench        measure how fast it is (docs/performance.md), in about ten minutes
 # make world        render the embedded image sets anew
 # make check-data   list what is wrong with an image set, and draw its contact sheet (SET=FOLDER; without, all of data/)
 # make lint         check style
@@ -10,7 +11,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro seeds shares roads test world check-data lint
+.PHONY: setup repro seeds shares roads test bench world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/python -m stages.side_by_side
@@ -39,6 +40,9 @@ roads: setup
 
 test: setup
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
+bench: setup
+	.venv/bin/python -m bench
 
 world: setup
 	.venv/bin/python -m stages.make_data
