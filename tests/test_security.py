@@ -176,18 +176,20 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
-    """Those that Pillow refuses, and those that it warns of, without its warning."""
-    for width in (14_000, 60_000):
-        (tmp_path / f"{width}.png").write_bytes(png_header(width, width // 2))
+    (tmp_path / "vast.png").write_bytes(png_header(60_000, 30_000))
+    with pytest.raises(ValueError, match=r"vast.png has too many pixels \(.*\): make it smaller"):
+        read_picture(tmp_path / "vast.png")
+
+
+def test_a_large_panorama_is_read_without_a_warning(tmp_path):
+    """A few bytes that promise 16384 x 8192 pixels: what is wrong with them is not their number."""
+    (tmp_path / "large.png").write_bytes(png_header(16_384, 8_192))
     code = (
         "import sys; from pathlib import Path; from lib.imageset import read_picture\n"
-        "for name in sys.argv[1:]:\n    try: read_picture(Path(name))\n    except ValueError as error: print(error)"
+        "try: read_picture(Path(sys.argv[1]))\nexcept ValueError as error: print(error)"
     )
-    files = [str(tmp_path / f"{width}.png") for width in (14_000, 60_000)]
-    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
-    assert not done.stderr and len(done.stdout.splitlines()) == 2
-    for sentence, file in zip(done.stdout.splitlines(), files, strict=True):
-        assert sentence.startswith(f"{file} has too many pixels (") and sentence.endswith("): make it smaller")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True)
+    assert not done.stderr and "large.png cannot be read as a picture (" in done.stdout
 
 
 class Page(HTMLParser):
