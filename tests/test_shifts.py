@@ -13,6 +13,7 @@ from scipy.stats import norm, shapiro, ttest_1samp, wilcoxon
 
 from lib.embedding import embed_images, embed_texts
 from lib.imageset import load_image_set
+from lib.scoring import clip_score
 from lib.shifts import curve, shift_scores, shift_views
 from lib.stats.evidence import equivalence_tests, normality_tests, paired_scores, verdicts
 from lib.stats.ranks import least_size, needed_size
@@ -230,3 +231,19 @@ def test_a_score_that_no_shift_moves_is_stable(scores):
     unmoved = [first[row.model, row.image] if row.condition == "shift" else row.score for row in scores.itertuples()]
     tests = visual_tests(scores.assign(score=unmoved), shifts=[0.25, 0.5], alpha=0.01, seed=0, draws=9)
     assert tests.stable.all() and (tests.median_abs_diff == 0).all() and (tests.effect == 1).all()
+
+
+def test_another_number_of_threads_moves_no_score_visibly(tmp_path):
+    """It stands for another machine: sums of floats in another order. Scores have two digits before the point."""
+    clip = small_clip(tmp_path / "clip", width=256, head_width=64, layers=4)
+    pictures = torch.randint(256, (48, 3, 64, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    views, threads, scores = shift_views(curve(4)), torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            seen = embed_images(clip, pictures.split(16), views, total=len(pictures))
+            read = embed_texts(clip, [f"a text, number {k}" for k in range(len(pictures))])
+            scores.append(torch.stack([clip_score(images, read, floor=False) for images in seen.values()]))
+    finally:
+        torch.set_num_threads(threads)
+    assert max((other - scores[0]).abs().max().item() for other in scores[1:]) < 1e-3
