@@ -6,27 +6,53 @@ import multiprocessing
 import os
 import runpy
 import shlex
+import signal
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
 
 import dvc.cli
 import dvc.stage.run
 from dvc.stage.exceptions import StageCmdFailedError
-from dvc.utils.serialize import _yaml
+from dvc.utils.serialize import _common, _yaml
 
 # What takes seconds to load, or loads what does.
 HEAVY = ("lib.exam", "lib.finetune.strategies", "lib.imageset", "accelerate", "papermill")
+UNFINISHED = Path(".dvc", "tmp", "unfinished")
 
 run_by_shell = dvc.stage.run._run
 
 
 def enter() -> None:
-    """Load what stages need; have DVC run their commands in forks of this process, and waste no time on dvc.lock."""
+    """Load what stages need; have DVC run their commands in forks of this process, waste no time on dvc.lock, and never leave
+    half of it."""
+    end_with_parent()
     for module in HEAVY:
         importlib.import_module(module)
     dvc.stage.run._run = run_in_fork
     _yaml.parse_yaml_for_update = _yaml.parse_yaml  # several times as fast, and dvc.lock has no comments to keep
+    _common._dump_data = dump_whole
+
+
+def end_with_parent() -> None:
+    """Have this process killed as soon as the one that started it is gone: what it still wrote would disturb the next run."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def dump_whole(path: str, data: dict, dumper: Callable[[dict, TextIO], None], **_) -> None:
+    """Write a file of DVC's so that it is whole at any time; dvc.lock takes seconds to write, the time of many a stage."""
+    with UNFINISHED.open("w", encoding="utf-8") as file:
+        dumper(data, file)
+    os.replace(UNFINISHED, path)
 
 
 def run_in_fork(executable: str, command: str, **options) -> None:
@@ -42,6 +68,7 @@ def run_in_fork(executable: str, command: str, **options) -> None:
 
 
 def run_module(module: str, arguments: list[str], env: dict[str, str]) -> None:
+    end_with_parent()
     os.environ.update(env)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from lib.world.pool import label, photograph, write_texts
-from stages.parameters import read_params
+from stages.parameters import read_params, tell
 
 
 def main(name: str) -> None:
@@ -35,4 +35,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    tell(main, *sys.argv[1:])

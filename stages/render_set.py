@@ -10,9 +10,14 @@ from pathlib import Path
 
 from lib.imageset import write_image_set
 from stages.make_data import panoramas
-from stages.parameters import read_params
+from stages.parameters import read_params, tell
 
-if __name__ == "__main__":
-    name, params = sys.argv[1], read_params()
+
+def main(name: str) -> None:
+    params = read_params()
     pictures = panoramas(name, cues=params["probe_sets"]["cues"], **params["rendered_sets"][name])
     write_image_set(Path("results", params["profile"], "sets", name), pictures)
+
+
+if __name__ == "__main__":
+    tell(main, *sys.argv[1:])

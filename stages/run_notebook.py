@@ -22,7 +22,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from ruamel.yaml import YAML
 
-from stages.parameters import read_params
+from stages.parameters import read_params, sentence
 
 KERNEL_ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures land in the notebook, whatever the user's default
@@ -167,8 +167,8 @@ def main(source: str, rendered: str, *assignments: str) -> None:
     try:
         pairs = (assignment.split("=", 1) for assignment in assignments)
         render(Path(source), Path(rendered), {name: YAML(typ="safe").load(value) for name, value in pairs})
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        sys.exit(f"{source}: {error}")
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{source}: {sentence(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{source}: interrupted, {rendered} was not written")
 

@@ -4,7 +4,7 @@
 
 Tells everything that is wrong with params.yaml before any stage runs. Then runs each stage that has changed by `dvc repro
 --single-item`, as soon as what it needs is done: as many at a time as there are cores for their threads (`compute.threads`).
-All stages, or those named with all that they need.
+All stages, or those named with all that they need. Killed and started again, it goes on; a second run waits for the first.
 """
 
 import multiprocessing
@@ -12,13 +12,16 @@ import os
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from stages import lane
-from stages.parameters import PARAMS, tell
+from stages.alone import alone
+from stages.parameters import PARAMS, sentence, tell
 from stages.validation import parse, read_text, require_valid
 
 
@@ -44,11 +47,8 @@ def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
     return {stage: needed for stage, needed in needs.items() if stage in stale}
 
 
-def main(*targets: str) -> None:
-    params = parse(read_text(PARAMS), PARAMS)
-    require_valid(params, PARAMS, inputs=not targets)  # a stage that is named may do without
-    needs, threads = changed_stages(targets), params["compute"]["threads"]
-    lanes = max(1, (os.cpu_count() or 1) // threads) if threads else 1
+def run(needs: dict[str, set[str]], lanes: int) -> None:
+    """Run stages, each after those it needs, in as many processes as lanes."""
     waiting, running, start = TopologicalSorter(needs), {}, time.monotonic()
     waiting.prepare()
     with ProcessPoolExecutor(lanes, multiprocessing.get_context("spawn"), initializer=lane.enter) as pool:
@@ -65,8 +65,18 @@ def main(*targets: str) -> None:
                 waiting.done(stage)
 
 
+def main(*targets: str) -> None:
+    params = parse(read_text(PARAMS), PARAMS)
+    require_valid(params, PARAMS, inputs=not targets)  # a stage that is named may do without
+    threads = params["compute"]["threads"]
+    with alone(Path(__file__).stem):
+        run(changed_stages(targets), lanes=max(1, (os.cpu_count() or 1) // threads) if threads else 1)
+
+
 if __name__ == "__main__":
     try:
         tell(main, *sys.argv[1:])
+    except BrokenProcessPool:
+        sys.exit("A process that runs stages was killed, often for lack of memory: run this again, and it goes on.")
     except DvcException as error:
-        sys.exit(str(error))
+        sys.exit(sentence(error))
