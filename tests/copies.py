@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 
-def call(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run a command in ``folder``, with the tools of this environment, and with one thread, as the pipeline does."""
+def environment() -> dict[str, str]:
+    """Variables under which commands have the tools of this environment, and one thread, as the pipeline does."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    settings = {"PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **settings, **environment}, capture_output=True, text=True
-    )
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def call(folder: Path, *command: str, **added: str) -> subprocess.CompletedProcess:
+    """Run a command in ``folder``, as ``environment`` and the variables added say."""
+    return subprocess.run(command, cwd=folder, env=environment() | added, capture_output=True, text=True)
 
 
 def copy_repository(folder: Path, *, profile: str) -> Path:
