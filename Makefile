@@ -4,6 +4,7 @@
 # make roads        run every road to invariance in three more worlds
 # make test         run the tests
 # make bench        measure how fast it is (docs/performance.md), in about ten minutes
+# make faults       kill the pipeline at random, fill its disk, and compare (docs/faults.md), in half an hour and more
 # make world        render the embedded image sets anew
 # make check-data   list what is wrong with an image set, and draw its contact sheet (SET=FOLDER; without, all of data/)
 # make lint         check style
@@ -11,7 +12,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro seeds shares roads test bench world check-data lint
+.PHONY: setup repro seeds shares roads test bench faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/python -m stages.side_by_side
@@ -43,6 +44,9 @@ test: setup
 
 bench: setup
 	.venv/bin/python -m bench
+
+faults: setup
+	.venv/bin/python -m faults
 
 world: setup
 	.venv/bin/python -m stages.make_data
