@@ -95,5 +95,5 @@ def failed(folder: Path, why: str) -> str:
 
 def repaired(folder: Path, whole: Path) -> list[str]:
     """What differs from an undisturbed run after a run with nothing in its way."""
-    succeeds(call(folder, *RUN))
+    succeeds(call(folder, *RUN, *STAGES))
     return differences(folder, whole)
