@@ -26,8 +26,8 @@ OWN = 64  # different pictures in the sets for lib.score
 
 
 class Case(NamedTuple):
-    """A model, the numbers of panoramas that it probes, also at a time, and that tune it, by which strategies, and how many times
-    as fast as the straightforward way its probe should be."""
+    """A model: how many panoramas it probes, how many at a time, how many tune it and by which strategies, and how many times as
+    fast as the straightforward way its probe should be."""
 
     clip: Clip
     probed: int
@@ -42,7 +42,7 @@ def measure(
 ) -> Measured:
     """All that the page tells.
 
-    ``model`` is the folder of the model for ``lib.score``, ``sizes`` those of its sets; ``scenes`` are rendered at once, at most;
+    ``model`` is the folder of the model for ``lib.score``, ``sizes`` those of its sets; at most ``scenes`` are rendered at once;
     ``folder`` is for what is needed meanwhile. RuntimeError where two ways do not give the same.
     """
     finetune, device = read_params()["finetune"], str(cases[0].clip.device)

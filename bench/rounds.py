@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 class Timed(NamedTuple):
-    """Seconds of each way in each round by the clock and of all cores together, both [rounds x ways]; and what each way gave in
-    the last round."""
+    """Seconds of each way in each round, by the clock and of all cores together, both [rounds x ways]; and what each gave in
+    the last."""
 
     clock: pd.DataFrame
     cores: pd.DataFrame
@@ -33,7 +33,7 @@ def interleave(ways: Mapping[str, Callable[[], object]], rounds: int) -> Timed:
 
 
 def compare(timed: Timed, ours: str, other: str, count: int, *, target: float) -> dict[str, float | bool]:
-    """Two ways to handle ``count`` panoramas: how many a second, and how many times as fast ours is, also by what the cores did."""
+    """Two ways to handle ``count`` panoramas: how many a second, and how many times as fast ours is, also in core time."""
     ratio = timed.clock[other] / timed.clock[ours]
     return {
         "panoramas a second": count / timed.clock[ours].median(),

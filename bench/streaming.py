@@ -10,7 +10,7 @@ from lib.imageset import ImageSet
 
 
 def score_sizes(model: Path, pictures: ImageSet, folder: Path, *, sizes: list[int], device: str) -> list[dict]:
-    """A row for each size: pictures, pictures a second, seconds, core seconds, and the peak of memory in MiB."""
+    """A row for each size: how many pictures, how many a second, and what ``score`` says."""
     rows = []
     for size in sizes:
         multiply(pictures, folder / f"{size}", size)

@@ -1,4 +1,4 @@
-"""The fine-tuning step against the same step with nothing kept: files decoded, texts and the frozen model's scores anew."""
+"""The fine-tuning step against the same with nothing kept: files, texts and the frozen model's scores read anew."""
 
 from collections.abc import Callable
 from copy import deepcopy
