@@ -86,7 +86,8 @@ def main() -> None:
             Case(large, few, few, few, ["released"], 1.5),
         ]
         measured = measure(cases, given.model, Path(folder), sizes=given.sizes, scenes=100, rounds=given.rounds)
-    text = page(measured, machine=tell_machine(given.device, (before, os.getloadavg()[0])), rounds=given.rounds)
+    busy = f"Programs that wanted a core: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end, the benchmark among them."
+    text = page(measured, machine=f"{tell_machine(given.device)}\n{busy}", rounds=given.rounds)
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(text, encoding="utf-8", newline="\n")
     print(text)

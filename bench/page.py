@@ -87,13 +87,12 @@ def number(value: float) -> str:
     return f"{float(f'{value:.3g}'):.12g}"
 
 
-def tell_machine(device: str, load: tuple[float, float]) -> str:
-    """The machine, and how busy it was before and after."""
+def tell_machine(device: str) -> str:
+    """The machine, and what torch makes of it."""
     where = torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
     return (
         f"Machine: {os.cpu_count()} cores of {processor()}, {platform.system()}; torch {torch.__version__} on {where}, compute threads: "
-        f"{torch.get_num_threads()} (`compute.threads`).\n"
-        f"Programs that wanted a core: {load[0]:.1f} before, {load[1]:.1f} at the end, the benchmark among them."
+        f"{torch.get_num_threads()} (`compute.threads`)."
     )
 
 
