@@ -82,12 +82,14 @@ def _ready(name: Hashable, inputs: Tensor | Iterable[Tensor], count: int) -> tup
 
 @torch.no_grad()
 def embed_texts(clip: Clip, texts: Sequence[str], *, batch: int = 256) -> Tensor:
-    """Unit embeddings [N, D] of texts, each distinct text embedded once."""
-    distinct = list(dict.fromkeys(texts))
+    """Unit embeddings [N, D] of texts, each distinct text embedded once; none that the model has ``known``."""
+    known = {} if clip.known is None else clip.known
+    distinct = [text for text in dict.fromkeys(texts) if text not in known]
     encode = encoder(clip, clip.network.encode_text)
-    parts = [encode(clip.tokenize(distinct[k : k + batch])) for k in range(0, len(distinct), batch)]
-    row = {text: k for k, text in enumerate(distinct)}
-    return torch.cat(parts)[[row[text] for text in texts]]
+    for k in range(0, len(distinct), batch):
+        some = distinct[k : k + batch]
+        known.update(zip(some, encode(clip.tokenize(some)), strict=True))
+    return torch.stack([known[text] for text in texts])
 
 
 def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

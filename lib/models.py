@@ -29,7 +29,8 @@ class Clip:
     """A CLIP model in evaluation mode, and how it is used.
 
     ``preprocess`` turns a PIL image into [3, H, W], ``tokenize`` texts into [T, L]; ``view`` says what the network sees of a
-    panorama, one of ``protocol.VIEWS`` but ``own``.
+    panorama, one of ``protocol.VIEWS`` but ``own``. ``known``, where it is kept, holds the unit embedding [D] of every text that
+    this network's text side has read.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Clip:
     tokenize: Callable[[Sequence[str]], Tensor]
     view: str
     protocol: Protocol
+    known: dict[str, Tensor] | None = None
 
     @property
     def device(self) -> torch.device:

@@ -8,6 +8,7 @@ model itself in stages/measure_abilities.py. Writes results/PROFILE/scores/match
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,14 +27,14 @@ from lib.world.questions import asked_things
 from lib.world.scene import Scene
 from stages.inputs import read_model
 from stages.measure_abilities import directions, look_around, look_closely
-from stages.outputs import write_scores
+from stages.outputs import read_texts, write_scores
 from stages.parameters import read_params, tell
 from stages.scenes import draw_scenes, read_scenes
 
 
 def main(model: str) -> None:
     params = read_params()
-    clip = read_model(params, model)
+    clip = replace(read_model(params, model), known=read_texts(params, model))
     write_scores(list(score(params, clip)), params, "matching", model)
 
 

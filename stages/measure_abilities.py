@@ -3,7 +3,8 @@
     python -m stages.measure_abilities RUN               a fine-tuned model
     python -m stages.measure_abilities --frozen MODEL    a frozen one
 
-Writes results/PROFILE/scores/abilities/RUN.parquet, as lib/abilities.py describes it.
+Writes results/PROFILE/scores/abilities/RUN.parquet, as lib/abilities.py describes it; of a frozen model also what it made of
+all texts, results/PROFILE/texts/MODEL.safetensors, for those that were tuned from it and read as it does.
 """
 
 import sys
@@ -17,6 +18,7 @@ from torch import Tensor
 from lib.abilities import Examinee, embed_questions, finding, knowing_again, naming, telling_apart, wordings
 from lib.crops import crops
 from lib.embedding import embed_images
+from lib.finetune.strategies import find_strategy
 from lib.imageset import ImageSet, load_image_set
 from lib.models import Clip
 from lib.names import CROP, PANORAMA, PERSPECTIVE
@@ -25,21 +27,26 @@ from lib.views import Shift, perspective_view
 from lib.world.questions import asked_things
 from lib.world.scene import Scene
 from stages.inputs import read_model
-from stages.outputs import write_scores
+from stages.outputs import read_texts, write_scores, write_texts
 from stages.parameters import read_params, tell
 from stages.scenes import read_scenes
-from stages.tuning import read_tuned
+from stages.tuning import read_run, read_tuned
 
 
 def main(*arguments: str) -> None:
-    params, name = read_params(), arguments[-1]
-    clip = read_model(params, name) if arguments[0] == "--frozen" else read_tuned(params, name)
-    clip = replace(clip, name=name)
-    parts = []
+    params, name, parts = read_params(), arguments[-1], []
+    if frozen := arguments[0] == "--frozen":
+        clip = replace(read_model(params, name), known={})
+    else:
+        run, clip = read_run(params, name), read_tuned(params, name)
+        reads = find_strategy(run["strategy"]).reads  # then texts mean something else to it
+        clip = replace(clip, name=name, known={} if reads else read_texts(params, run["model"]))
     for image_set in params["image_sets"]:
         pictures = load_image_set(Path(params["data"], image_set)).head(params["abilities"]["images"])
         parts += measure(params, clip, pictures)
     write_scores(parts, params, "abilities", name)
+    if frozen:
+        write_texts(clip.known, params, name)
 
 
 def measure(params: dict, clip: Clip, pictures: ImageSet) -> Iterator[pd.DataFrame]:
