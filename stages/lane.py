@@ -2,6 +2,7 @@
 them takes longer than many a stage."""
 
 import importlib
+import io
 import multiprocessing
 import os
 import runpy
@@ -25,10 +26,11 @@ HEAVY = ("lib.exam", "lib.finetune.strategies", "lib.imageset", "accelerate", "p
 UNFINISHED = Path(".dvc", "tmp", "unfinished")
 
 run_by_shell = dvc.stage.run._run
+written: dict[str, tuple[dict, str]] = {}  # of each stage its entry in dvc.lock, last put into words, and these
 
 
 def enter() -> None:
-    """Load what stages need; have DVC run their commands in forks of this process, waste no time on dvc.lock, and never leave
+    """Load what stages need; have DVC run their commands in forks of this process, lose no time to dvc.lock, and never leave
     half of it."""
     end_with_parent()
     for module in HEAVY:
@@ -49,10 +51,29 @@ def end_with_parent() -> None:
 
 
 def dump_whole(path: str, data: dict, dumper: Callable[[dict, TextIO], None], **_) -> None:
-    """Write a file of DVC's so that it is whole at any time; dvc.lock takes seconds to write, the time of many a stage."""
-    with UNFINISHED.open("w", encoding="utf-8") as file:
-        dumper(data, file)
+    """Write dvc.lock as DVC would, but so that it is whole at any time, and put into words only what has changed: all of it
+    takes seconds."""
+    parts = []
+    for key, value in data.items():
+        if key == "stages" and value:
+            parts += ["stages:\n", *(in_words(name, entry, dumper) for name, entry in value.items())]
+        else:
+            parts.append(dumped({key: value}, dumper))
+    UNFINISHED.write_text("".join(parts), encoding="utf-8")
     os.replace(UNFINISHED, path)
+
+
+def in_words(stage: str, entry: dict, dumper: Callable[[dict, TextIO], None]) -> str:
+    """What stands in dvc.lock of a stage."""
+    if stage not in written or written[stage][0] != entry:
+        written[stage] = entry, dumped({"stages": {stage: entry}}, dumper).removeprefix("stages:\n")
+    return written[stage][1]
+
+
+def dumped(data: dict, dumper: Callable[[dict, TextIO], None]) -> str:
+    text = io.StringIO()
+    dumper(data, text)
+    return text.getvalue()
 
 
 def run_in_fork(executable: str, command: str, **options) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import torch
+from dvc.utils.serialize import _yaml
 from safetensors import SafetensorError
 
 from lib.finetune.loop import _Checkpoint
@@ -75,15 +76,28 @@ def test_what_a_killed_process_started_ends(repository):
     assert not psutil.wait_procs([child], timeout=60)[1]
 
 
-def test_the_lock_file_is_whole_at_any_time(repository):
-    def stops(data, file):
-        file.write("half a")
+def test_the_lock_file_is_whole_at_any_time_and_as_dvc_writes_it(request, repository, monkeypatch):
+    whole = (request.config.rootpath / "dvc.lock").read_text()
+    data = _yaml.parse_yaml(whole, "dvc.lock")
+    lane.dump_whole("dvc.lock", data, _yaml._dump)
+    assert (repository / "dvc.lock").read_text() == whole
+
+    def killed(*_):
         raise KeyboardInterrupt
 
-    lane.dump_whole("dvc.lock", {}, lambda data, file: file.write("whole"))
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        lane.dump_whole("dvc.lock", {}, stops)
-    assert (repository / "dvc.lock").read_text() == "whole"
+        lane.dump_whole("dvc.lock", {"schema": "2.0"}, _yaml._dump)
+    assert (repository / "dvc.lock").read_text() == whole
+
+
+def test_the_lock_file_tells_what_has_changed(repository):
+    first, later = ({"schema": "2.0", "stages": {"a": {"cmd": "x"}, "b": {"cmd": words}}} for words in ("y", "z"))
+    for data in (first, later, {"schema": "2.0", "stages": {}}):
+        lane.dump_whole("dvc.lock", data, _yaml._dump)
+        with open("dvc.lock.expected", "w") as file:
+            _yaml._dump(data, file)
+        assert (repository / "dvc.lock").read_text() == (repository / "dvc.lock.expected").read_text()
 
 
 def test_a_checkpoint_that_finds_no_room_leaves_the_last_one(tmp_path):
