@@ -135,7 +135,7 @@ def test_a_new_model_is_all_that_is_computed(clone):
     shutil.rmtree(clone / "results/tiny/models/clip_new")
     stages = [line.split("'")[1].split("@") for line in due.splitlines() if line.startswith("Running stage")]
     scored = {name for name, item in stages if "clip_new" in item}
-    assert scored == {"score_probes", "score_frozen", "score_views"}
+    assert scored == {"score_probes", "score_frozen", "score_views", "measure_frozen"}
     others = {name for name, item in stages if "clip_new" not in item}
     notebooks = {
         "world",
@@ -147,6 +147,8 @@ def test_a_new_model_is_all_that_is_computed(clone):
         "crop_or_model",
         "shares",
         "roads",
+        "abilities",
+        "costs",
     }
     assert others <= notebooks | {"claims", "readme"}
 
