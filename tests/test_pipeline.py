@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
+from dvc.utils.serialize import dump_yaml, load_yaml
 
 from lib.models import CONFIGURATION, WEIGHTS
 from tests.copies import call, copy_repository, succeeds
@@ -120,6 +122,38 @@ def test_metrics_params_and_plots_are_there(clone):
     assert "finetune.optimisation.rate" in call(clone, "dvc", "params", "diff").stdout
     params.write_text(before)
     assert "index.html" in call(clone, "dvc", "plots", "show").stdout
+
+
+def test_two_workers_of_a_queue_give_the_same_scores(clone, tmp_path):
+    """Each probes a model, in a copy of the repository; the run cache then has what they made (docs/scale.md)."""
+    folder, scores = shutil.copytree(clone, tmp_path / "clone", symlinks=True), Path("results/tiny/scores")
+    lock = load_yaml(folder / "dvc.lock")
+    probes = [stage for stage in lock["stages"] if stage.startswith("score_probes@tiny")]
+    for stage in probes:
+        del lock["stages"][stage]
+    dump_yaml(folder / "dvc.lock", lock)
+    for forgotten in (scores / "textual", scores / "visual", Path(".dvc/cache/runs")):
+        shutil.rmtree(folder / forgotten)
+
+    def status() -> str:
+        return succeeds(call(folder, "dvc", "queue", "status"))
+
+    for model in ("clip_p00", "clip_p30"):
+        stages = [stage for stage in probes if model in stage]
+        succeeds(call(folder, "dvc", "exp", "run", "--queue", "--name", model, *stages))
+    succeeds(call(folder, "dvc", "queue", "start", "--jobs", "2"))
+    end = time.monotonic() + 600
+    while time.monotonic() < end and ("Queued" in status() or "Running" in status()):
+        time.sleep(1)
+    assert status().count("Success") == 2
+    assert not (folder / scores / "visual").exists()  # they worked elsewhere
+    told = succeeds(call(folder, "dvc", "repro", *probes))
+    assert told.count("is cached - skipping run") == len(probes) == 4
+    succeeds(call(folder, "dvc", "queue", "stop", "--kill"))
+    made, expected = (
+        {path.name: path.read_bytes() for path in (where / scores / "visual").iterdir()} for where in (folder, clone)
+    )
+    assert made == expected and len(made) == len(probes)
 
 
 def test_a_new_model_is_all_that_is_computed(clone):
