@@ -5,6 +5,7 @@ and, if the set carries its own, ``cue`` (the format cue, such as "360 panorama"
 nowhere else; such a file may be a link.
 """
 
+import os
 import shutil
 import warnings
 from collections import Counter, deque
@@ -183,7 +184,7 @@ def match(path: Path, table: pd.DataFrame, images: Path) -> tuple[pd.DataFrame, 
 
 def read_ahead(read: Callable, items: Iterable, count: int) -> Iterator:
     """``read`` of every item, in order, by threads that work ``count`` items ahead and no further."""
-    threads, waiting = ThreadPoolExecutor(), deque()
+    threads, waiting = ThreadPoolExecutor(os.cpu_count()), deque()  # more would only hold more memory
     try:
         for item in items:
             waiting.append(threads.submit(read, item))
