@@ -3,6 +3,7 @@
 make repro | tee FILE; python -m bench.pipeline FILE
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from nbclient import NotebookClient
 from bench.page import tell_machine
 from stages.parameters import tell
 
+TARGET = 15  # minutes
 PAGE, NOTEBOOK = Path("docs", "pipeline.md"), Path("notebooks", "05_tradeoff.ipynb")
 STAGE = re.compile(
     r"^ *(?P<minutes>\d+):(?P<seconds>\d\d) +(?P<taken>\d+) s  (?P<stage>[^@\n]+)(?:@.*)?$", re.MULTILINE
@@ -30,6 +32,10 @@ Written by `python -m bench.pipeline FILE`; FILE holds what `make repro` printed
 {stages} stages took {wall:.1f} minutes, and {work:.1f} one after the other. Seconds by kind of stage, DVC's share among them:
 
 {table}
+
+Two cores need at least half of what the stages take one after the other, {least:.1f} minutes, in whatever order; the target is {target}. Most of it is
+arithmetic. A step of training a small CLIP has {gflop:.0f} GFLOP and takes {step:.2f} s on one core, {rate:.0f} GFLOP a second; a product of large matrices, which is
+nothing else, reaches {peak:.0f}. While the other core does the same, a step takes {beside:.2f} s.
 
 Before it does anything, a notebook starts a kernel, {kernel:.1f} s here, and loads its packages in it, {loading:.1f} s. Other stages run in forks of a process that
 loaded them before. DVC's share, in which it compares dependencies, stores outputs and writes `dvc.lock`, is in every row.
@@ -74,14 +80,33 @@ def load_packages() -> None:
     subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)
 
 
+def steps_at_once(count: int) -> dict[str, tuple[float, float]]:
+    """Seconds and GFLOP of a training step and of a product of matrices (`bench.step`) while ``count`` processes do the same."""
+    command = [sys.executable, "-m", "bench.step"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(count)]
+    printed = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise RuntimeError(f"{' '.join(command)} failed: run it by itself to see why")
+    return json.loads(printed[0])
+
+
 def main(printed: str) -> None:
     table, wall = stage_times(Path(printed).read_text(encoding="utf-8", errors="replace"))
     rows = table.assign(seconds=table.seconds.map("{:,}".format), share=table.share.map("{:.0%}".format))
+    alone, beside = steps_at_once(1), steps_at_once(2)
+    (step, gflop), (product, most) = alone["step"], alone["product"]
     text = TEXT.format(
         machine=tell_machine("cpu"),
         stages=table.stages.sum(),
         wall=wall,
         work=table.seconds.sum() / 60,
+        least=table.seconds.sum() / 120,
+        target=TARGET,
+        gflop=gflop,
+        step=step,
+        rate=gflop / step,
+        peak=most / product,
+        beside=beside["step"][0],
         table=rows.reset_index().to_markdown(index=False, disable_numparse=True),
         kernel=seconds(start_kernel),
         loading=seconds(load_packages),
