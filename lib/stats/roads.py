@@ -62,7 +62,7 @@ def road_table(tradeoff: pd.DataFrame, costs: pd.DataFrame, *, base: str, tolera
 
 def over_worlds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One row for every road: mean over image sets, then over worlds, of its chosen runs; ``_low`` and ``_high`` are the
-    least and the most of any world. ``weights`` are the λ chosen."""
+    least and the most of any world. ``weights`` are the λ chosen, each once."""
     return _means([table[table.chosen] for table in tables])
 
 
@@ -83,7 +83,7 @@ def _means(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     runs = found.drop_duplicates([*keys, "world"]).groupby(keys, sort=False)
     columns = {
         "worlds": worlds.size(),
-        "weights": runs.weight.agg(lambda x: ", ".join(f"{weight:g}" for weight in x.dropna())),
+        "weights": runs.weight.agg(lambda x: ", ".join(f"{weight:g}" for weight in x.dropna().unique())),
         **{name: runs[name].mean() for name in ("passes", "trainable", "seen", "looks", "seconds") if name in found},
     }
     for name in measures:
