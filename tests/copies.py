@@ -7,15 +7,11 @@ import sys
 from pathlib import Path
 
 
-def environment() -> dict[str, str]:
-    """Variables under which commands have the tools of this environment, and one thread, as the pipeline does."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
 def call(folder: Path, *command: str, **added: str) -> subprocess.CompletedProcess:
-    """Run a command in ``folder``, as ``environment`` and the variables added say."""
-    return subprocess.run(command, cwd=folder, env=environment() | added, capture_output=True, text=True)
+    """Run a command in ``folder`` with the tools of this environment, and the variables added."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables = {**os.environ, "PATH": path, **added}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
 
 
 def copy_repository(folder: Path, *, profile: str) -> Path:
