@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 
+def environment() -> dict[str, str]:
+    """Variables under which commands have the tools of this environment."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
 def call(folder: Path, *command: str, **added: str) -> subprocess.CompletedProcess:
-    """Run a command in ``folder`` with the tools of this environment, and the variables added."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = {**os.environ, "PATH": path, **added}
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    """Run a command in ``folder``, as ``environment`` and the variables added say."""
+    return subprocess.run(command, cwd=folder, env=environment() | added, capture_output=True, text=True)
 
 
 def copy_repository(folder: Path, *, profile: str) -> Path:
