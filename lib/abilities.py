@@ -78,8 +78,8 @@ def naming(
             held = torch.tensor([[any(x.shape == shape for x in scene.things) for shape in SHAPES] for scene in scenes])
             parts.append(who.rows(view, "presence", "auc", presence(class_scores(images, shapes), held)))
         if view in (CROP, PANORAMA):
-            phrases = {shape: [f"a {colour} {shape}" for colour in COLOURS] for shape in SHAPES}
-            coloured = {shape: classes(phrases[shape]) for shape in {thing.shape for thing in asked}}
+            named = dict.fromkeys(thing.shape for thing in asked)  # no set, whose order differs from run to run
+            coloured = {shape: classes([f"a {colour} {shape}" for colour in COLOURS]) for shape in named}
             own = torch.stack([coloured[thing.shape] for thing in asked])
             parts.append(who.classified(view, "colour", images, own, [thing.colour for thing in asked], COLOURS))
     return pd.concat(parts, ignore_index=True)

@@ -75,6 +75,13 @@ def test_a_second_run_does_nothing(clone):
     assert not succeeds(call(clone, sys.executable, "-m", "stages.side_by_side"))
 
 
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_the_order_of_sets_changes_nothing(clone, seed):
+    """Python draws it anew in every process."""
+    succeeds(call(clone, sys.executable, "-m", "stages.measure_abilities", "--frozen", "clip_p30", PYTHONHASHSEED=seed))
+    assert "Data and pipelines are up to date." in call(clone, "dvc", "status").stdout
+
+
 def test_rendered_notebooks_come_out_the_same_and_leave_the_same_files(clone):
     """Training too: nbval runs it again, and DVC then finds every weight as it was."""
     checked = nbval(clone, *sorted((clone / RENDERED).glob("*.ipynb")))
