@@ -1,5 +1,6 @@
 # make repro        run the pipeline (PROFILE=tiny switches the profile first)
 # make seeds        run it again from two other seeds of the world, and compare the claims
+# make machine      run it again with other roundings, as on another machine, and compare the claims
 # make shares       run the study of views on models with other shares of panoramas, in three more worlds
 # make roads        run every road to invariance in three more worlds
 # make test         run the tests
@@ -12,7 +13,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro seeds shares roads test bench faults world check-data lint
+.PHONY: setup repro seeds machine shares roads test bench faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/python -m stages.side_by_side
@@ -22,6 +23,11 @@ seeds: setup
 		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/python -m stages.side_by_side claims && \
 		cp results/$$seed/figures/tables/claims.csv figures/replicates/$$seed.csv || exit 1; \
 	done
+	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+
+machine: setup
+	.venv/bin/python -m stages.use_profile threads2 && .venv/bin/python -m stages.side_by_side claims && \
+	cp results/threads2/figures/tables/claims.csv figures/replicates/threads2.csv
 	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
 
 shares: setup

@@ -210,4 +210,5 @@ SCHEMA = {
         "count": or_null(COUNT),
     },
     "replicates": Many(NAME),
+    "machines": Many(NAME),
 }

@@ -27,7 +27,12 @@ REFERENCES = {
 FOLDERS = ("finetune.image_set", "finetune.moved", "own_images.images", "own_images.model", "own_images.adapter")
 # What the pipeline makes in results/PROFILE, and what earlier runs left in figures/replicates.
 MADE = {"sets": "rendered_sets", "models": "models", "adapters": "finetune.runs"}
-KEPT = {"replicates.*": "{}.csv", "roads.worlds.*": "{}/roads.csv", "sweeps.shares.worlds.*": "{}/decomposition.csv"}
+KEPT = {
+    "replicates.*": "{}.csv",
+    "machines.*": "{}.csv",
+    "roads.worlds.*": "{}/roads.csv",
+    "sweeps.shares.worlds.*": "{}/decomposition.csv",
+}
 REPLICATES = Path("figures", "replicates")
 
 TRAINING, VISION, TEXT = "pretrain.optimisation", "pretrain.architecture.vision_cfg", "pretrain.architecture.text_cfg"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lib.imageset import Picture, load_image_set, write_image_set
 from lib.shifts import embed_distinct
-from lib.stats.claims import FAILS, HOLDS, OPEN, claims, compare_seeds, readme_claims
+from lib.stats.claims import FAILS, HOLDS, OPEN, PAPER, claims, compare_machines, compare_seeds, readme_claims
 from lib.stats.tradeoff import frozen_bounds, pareto, tradeoff, tuned_tests
 from lib.tradeoff import likeness, tradeoff_scores, tradeoff_views
 from tests.small_clips import small_clip
@@ -173,3 +173,10 @@ def test_claims_hold_fail_or_stay_open():
     assert (row.seeds, row.agree, row.least, row.most) == (3, 2, -0.5, 0.5)
     short = readme_claims(seeds)
     assert len(short) == 3 and short["set"].iloc[1] == "-0.50 [-0.60, -0.40], does not hold (2 of 3)"
+
+    elsewhere = compare_machines(table, [table.assign(value=table.value + [0.1, -0.3, 0.2] * 4), other])
+    assert list(elsewhere.paper) == list(PAPER.values()) and (elsewhere.measured == 6).all()
+    assert (elsewhere.apart == 1).all() and np.allclose(elsewhere.apart_median, (0.3 + 1) / 2)
+    cues = elsewhere.iloc[0]
+    assert cues.turned == 2 and np.isclose(cues.half_width_median, 0.1)  # one holds anyway
+    assert compare_machines(table, []).empty

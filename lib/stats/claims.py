@@ -110,6 +110,33 @@ def compare_seeds(table: pd.DataFrame, replicates: list[pd.DataFrame]) -> pd.Dat
     return table.merge(spread.reset_index(), on=KEYS, how="left", validate="1:1")
 
 
+def compare_machines(table: pd.DataFrame, others: list[pd.DataFrame]) -> pd.DataFrame:
+    """How far the claims of runs of the same seeds on other machines lie from those of this run, for each finding.
+
+    Roundings differ there, and training amplifies them. ``measured`` counts values that both measured, for all machines;
+    ``apart`` is the largest of their differences and ``apart_median`` the median, beside that of half the interval's
+    width; ``turned`` counts verdicts that differ.
+    """
+    other = pd.concat(others, ignore_index=True) if others else table.head(0)
+    pairs = table.merge(other.fillna({"tuning": ""}), on=KEYS, suffixes=("", "_other"))
+    pairs = pairs.assign(
+        apart=(pairs.value_other - pairs.value).abs(),
+        half_width=(pairs.high - pairs.low) / 2,
+        turned=pairs.verdict_other != pairs.verdict,
+    )
+    return (
+        pairs.groupby("paper", sort=False)
+        .agg(
+            measured=("apart", "size"),
+            apart=("apart", "max"),
+            apart_median=("apart", "median"),
+            half_width_median=("half_width", "median"),
+            turned=("turned", "sum"),
+        )
+        .reset_index()
+    )
+
+
 def readme_claims(table: pd.DataFrame) -> pd.DataFrame:
     """The claims that all seeds measured, in words: one row for each finding, model and tuning, image sets side by side."""
     table = table[table.seeds == table.seeds.max()]
