@@ -236,7 +236,7 @@ def test_the_pipeline_does_not_start_without_its_inputs(place):
     assert sentences[0] == (
         "params.yaml: `image_sets[0]` leads to data/world_outdoor, which is no folder: put it there"
     )
-    assert len(sentences) == 2 + 1 + 2 + 1 + 3 + 3  # image sets, own images, replicates, machines, worlds of roads, of the sweep
+    assert len(sentences) == 2 + 1 + 2 + 1 + 3 + 3  # image sets, own, replicates, machines, roads, the sweep
     (place / "data/world_outdor").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"data/world_outdoor, .* did you mean world_outdor\?"):
         side_by_side.main()
