@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from faults.disks import run_full, run_read_only, run_twice, small_disk
-from faults.kills import RUN, Killings, differences, kill_and_repeat
+from faults.kills import Killings, differences, kill_and_repeat, watch
 from stages.parameters import tell
-from tests.copies import call, copy_repository, succeeds
+from tests.copies import copy_repository
 
 PAGE = Path("docs", "faults.md")
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -57,14 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m faults", description="Harm the pipeline, and write docs/faults.md."
     )
-    parser.add_argument("--kills", type=int, default=30, help="at least; every stage is hit (%(default)s)")
+    parser.add_argument("--kills", type=int, default=30, help="about; every stage is hit (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of what is killed when (%(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         whole, killed = (copy_repository(Path(temporary, name), profile="tiny") for name in ("whole", "killed"))
-        succeeds(call(whole, *RUN))
+        seconds = watch(whole)
         tried = try_disks(Path(temporary, "disk"), whole)
-        killings = kill_and_repeat(killed, kills=given.kills, seed=given.seed)
+        killings = kill_and_repeat(killed, seconds, kills=given.kills, seed=given.seed)
         different = differences(killed, whole)
     write_page(tell_kills(killings, different, given.seed), tried)
     if different or killings.broken or any(paths for *_, paths in tried):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 from dvc.repo import Repo
@@ -21,7 +24,7 @@ from tests.copies import environment
 
 RUN = [sys.executable, "-m", "stages.side_by_side"]
 VICTIMS = ("all", "main", "lane", "stage")  # the process group; the main process; one that runs stages; one stage's own
-LATEST = 3.0  # seconds after a stage begins, at most, until the kill
+LOOK = 0.05  # seconds between looks at what runs
 GONE = 10.0  # seconds in which all that a killed process started must end
 UNCOMPARED = "seconds"  # what training took
 
@@ -36,45 +39,91 @@ class Killings:
     runs: int = 0
 
 
-def kill_and_repeat(folder: Path, *, kills: int, seed: int) -> Killings:
-    """Run the pipeline until it is done, killed ``kills`` times at least, once or more in every stage.
+@contextmanager
+def begin(folder: Path) -> Iterator[tuple[subprocess.Popen, TextIO]]:
+    """The pipeline as it begins to run in ``folder``, a process group of its own, and where it tells what it does."""
+    with (
+        tempfile.TemporaryFile("w+") as told,
+        subprocess.Popen(
+            RUN, cwd=folder, env=environment(), start_new_session=True, stdout=told, stderr=subprocess.STDOUT
+        ) as run,
+    ):
+        yield run, told
 
-    Stages to be killed are drawn, one item of every stage among them; the kill comes at random up to LATEST seconds after the item
-    begins, and hits whatever runs then. A stage that was over by then is tried again at its next item.
+
+def ended_well(run: subprocess.Popen, told: TextIO) -> None:
+    """Refuse a run that failed, though nothing was killed."""
+    if run.wait():
+        told.seek(0)
+        raise RuntimeError(f"a run failed, though nothing was killed:\n{told.read()[-2000:]}")
+
+
+def watch(folder: Path) -> Counter:
+    """Run the pipeline undisturbed; for how many seconds each item of a stage was under way."""
+    stages, seconds, before = stages_by_output(folder), Counter(), time.monotonic()
+    with begin(folder) as (run, told):
+        while run.poll() is None:
+            time.sleep(LOOK)
+            now = time.monotonic()
+            seconds.update(dict.fromkeys(running(folder, stages), now - before))
+            before = now
+        ended_well(run, told)
+    return seconds
+
+
+def kill_and_repeat(folder: Path, seconds: Counter, *, kills: int, seed: int) -> Killings:
+    """Run the pipeline until it is done, killed about ``kills`` times, once or more in every stage.
+
+    Items of stages are drawn; the kill comes at random within the ``seconds`` that the item takes, and hits whatever runs then.
+    Stages that no kill has hit so far are aimed at too, sooner each time, and begin anew if the run is done before.
     """
     rng, killings = random.Random(seed), Killings()
     stages = stages_by_output(folder)
     items = sorted(set(stages.values()))
-    names = {name_of(item) for item in items}
-    doomed = {rng.choice([item for item in items if name_of(item) == name]) for name in sorted(names)}
-    doomed |= set(rng.sample(sorted(set(items) - doomed), max(0, kills - len(doomed))))
+    doomed = set(rng.sample(items, min(kills, len(items))))
     while True:
-        killings.runs += 1
-        with (
-            tempfile.TemporaryFile("w+") as told,
-            subprocess.Popen(
-                RUN, cwd=folder, env=environment(), start_new_session=True, stdout=told, stderr=subprocess.STDOUT
-            ) as run,
-        ):
-            begun = wait_for(folder, stages, doomed, run)
-            if begun:
-                time.sleep(rng.uniform(0, LATEST))
-                victim, hit = rng.choice(VICTIMS), running(folder, stages)
-                killings.broken += kill(victim, run, rng)
-            told.seek(0)
-            text = told.read()
-        if not begun:
-            if run.returncode:
-                raise RuntimeError(f"run {killings.runs} failed, though nothing was killed:\n{text[-2000:]}")
-            return killings
-        if "Traceback" in text:
-            killings.broken.append(f"{victim} was killed, and the run ended with a traceback: {text[-2000:]}")
-        doomed -= begun
-        killings.victims[victim] += 1
-        killings.hit.update(name_of(item) for item in hit)
-        doomed |= {item for item in items if name_of(item) in names - set(killings.hit)}
-        last = text.strip().splitlines()[-1:] if victim in ("lane", "stage") else []
-        print(f"{killings.runs:3d}  {victim:5s}  {', '.join(sorted(hit)) or 'between stages'}", *last, flush=True)
+        aimed = strike(folder, stages, doomed, seconds, rng, killings)
+        missed = {item for item in items if name_of(item) not in killings.hit}
+        if aimed is None:
+            if not missed:
+                return killings
+            undo(folder, {output for output, item in stages.items() if item in missed})
+        doomed = doomed - {aimed} | missed
+
+
+def strike(
+    folder: Path, stages: dict[str, str], doomed: set[str], seconds: Counter, rng: random.Random, killings: Killings
+) -> str | None:
+    """Run the pipeline, kill it while a doomed item runs, and take that down; the item aimed at, None if none ran."""
+    killings.runs += 1
+    with begin(folder) as (run, told):
+        aimed = wait_for(folder, stages, doomed, run)
+        if aimed is None:
+            ended_well(run, told)
+            return None
+        time.sleep(rng.uniform(0, seconds[aimed]))
+        victim, hit = rng.choice(VICTIMS), running(folder, stages)
+        if aimed not in hit:
+            seconds[aimed] /= 2  # it takes less than when it was watched
+        killings.broken += kill(victim, run, rng)
+        told.seek(0)
+        text = told.read()
+    if "Traceback" in text:
+        killings.broken.append(f"{victim} was killed, and the run ended with a traceback: {text[-2000:]}")
+    killings.victims[victim] += 1
+    killings.hit.update(name_of(item) for item in hit)
+    last = text.strip().splitlines()[-1:] if victim in ("lane", "stage") else []
+    print(f"{killings.runs:3d}  {victim:5s}  {', '.join(sorted(hit)) or 'between stages'}", *last, flush=True)
+    return aimed
+
+
+def undo(folder: Path, outputs: set[str]) -> None:
+    """Remove outputs of stages, and what DVC could restore them from without running these."""
+    for path in (*map(Path, outputs), folder / ".dvc" / "cache" / "runs"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def kill(victim: str, run: subprocess.Popen, rng: random.Random) -> list[str]:
@@ -94,12 +143,12 @@ def kill(victim: str, run: subprocess.Popen, rng: random.Random) -> list[str]:
     return left
 
 
-def wait_for(folder: Path, stages: dict[str, str], doomed: set[str], run: subprocess.Popen) -> set[str] | None:
-    """Those of the doomed items of stages that run, as soon as there are any; None if the run ends before."""
+def wait_for(folder: Path, stages: dict[str, str], doomed: set[str], run: subprocess.Popen) -> str | None:
+    """A doomed item of a stage, as soon as one runs; None if the run ends before."""
     while run.poll() is None:
         if begun := running(folder, stages) & doomed:
-            return begun
-        time.sleep(0.05)
+            return min(begun)
+        time.sleep(LOOK)
     return None
 
 
