@@ -13,22 +13,24 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# Run another profile and keep its claims; and switch back to the default.
+keep_claims = .venv/bin/python -m stages.use_profile $(1) && .venv/bin/python -m stages.side_by_side claims && \
+	cp results/$(1)/figures/tables/claims.csv figures/replicates/$(1).csv
+back = .venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+
 .PHONY: setup repro seeds machine shares roads test bench faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
 	.venv/bin/python -m stages.side_by_side
 
 seeds: setup
-	for seed in seed1 seed2; do \
-		.venv/bin/python -m stages.use_profile $$seed && .venv/bin/python -m stages.side_by_side claims && \
-		cp results/$$seed/figures/tables/claims.csv figures/replicates/$$seed.csv || exit 1; \
-	done
-	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+	$(call keep_claims,seed1)
+	$(call keep_claims,seed2)
+	$(back)
 
 machine: setup
-	.venv/bin/python -m stages.use_profile threads2 && .venv/bin/python -m stages.side_by_side claims && \
-	cp results/threads2/figures/tables/claims.csv figures/replicates/threads2.csv
-	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+	$(call keep_claims,threads2)
+	$(back)
 
 shares: setup
 	for world in shares0 shares1 shares2; do \
@@ -36,14 +38,14 @@ shares: setup
 		mkdir -p figures/replicates/$$world && for table in textual_summary decomposition crop_or_model_claims; do \
 		cp results/$$world/figures/tables/$$table.csv figures/replicates/$$world/ || exit 1; done || exit 1; \
 	done
-	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+	$(back)
 
 roads: setup
 	for world in roads0 roads1 roads2; do \
 		.venv/bin/python -m stages.use_profile $$world && .venv/bin/python -m stages.side_by_side roads && \
 		.venv/bin/python -m stages.keep_roads $$world || exit 1; \
 	done
-	.venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+	$(back)
 
 test: setup
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
