@@ -5,7 +5,7 @@
 # make roads        run every road to invariance in three more worlds
 # make test         run the tests
 # make bench        measure how fast it is (docs/performance.md), in about ten minutes
-# make faults       kill the pipeline at random, fill its disk, and compare (docs/faults.md), in half an hour and more
+# make faults       kill the pipeline at random, fill its disk, and compare (docs/faults.md), in three quarters of an hour
 # make world        render the embedded image sets anew
 # make check-data   list what is wrong with an image set, and draw its contact sheet (SET=FOLDER; without, all of data/)
 # make lint         check style
