@@ -14,14 +14,14 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Run another profile and keep its claims; and switch back to the default.
-keep_claims = .venv/bin/python -m stages.use_profile $(1) && .venv/bin/python -m stages.side_by_side claims && \
+keep_claims = .venv/bin/python -m pipeline.profiles $(1) && .venv/bin/python -m pipeline.run_parallel claims && \
 	cp results/$(1)/figures/tables/claims.csv figures/replicates/$(1).csv
-back = .venv/bin/python -m stages.use_profile world && .venv/bin/python -m stages.side_by_side
+back = .venv/bin/python -m pipeline.profiles world && .venv/bin/python -m pipeline.run_parallel
 
 .PHONY: setup repro seeds machine shares roads test bench faults world check-data lint
 repro: setup
-	$(if $(PROFILE),.venv/bin/python -m stages.use_profile $(PROFILE))
-	.venv/bin/python -m stages.side_by_side
+	$(if $(PROFILE),.venv/bin/python -m pipeline.profiles $(PROFILE))
+	.venv/bin/python -m pipeline.run_parallel
 
 seeds: setup
 	$(call keep_claims,seed1)
@@ -34,7 +34,7 @@ machine: setup
 
 shares: setup
 	for world in shares0 shares1 shares2; do \
-		.venv/bin/python -m stages.use_profile $$world && .venv/bin/python -m stages.side_by_side textual_probe crop_or_model && \
+		.venv/bin/python -m pipeline.profiles $$world && .venv/bin/python -m pipeline.run_parallel textual_probe crop_or_model && \
 		mkdir -p figures/replicates/$$world && for table in textual_summary decomposition crop_or_model_claims; do \
 		cp results/$$world/figures/tables/$$table.csv figures/replicates/$$world/ || exit 1; done || exit 1; \
 	done
@@ -42,8 +42,8 @@ shares: setup
 
 roads: setup
 	for world in roads0 roads1 roads2; do \
-		.venv/bin/python -m stages.use_profile $$world && .venv/bin/python -m stages.side_by_side roads && \
-		.venv/bin/python -m stages.keep_roads $$world || exit 1; \
+		.venv/bin/python -m pipeline.profiles $$world && .venv/bin/python -m pipeline.run_parallel roads && \
+		.venv/bin/python -m pipeline.keep_roads $$world || exit 1; \
 	done
 	$(back)
 
@@ -51,16 +51,16 @@ test: setup
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 bench: setup
-	.venv/bin/python -m bench
+	.venv/bin/python -m tools.benchmark
 
 faults: setup
-	.venv/bin/python -m faults
+	.venv/bin/python -m tools.fault_injection
 
 world: setup
-	.venv/bin/python -m stages.make_data
+	.venv/bin/python -m pipeline.render_embedded_data
 
 check-data: setup
-	.venv/bin/python -m stages.check_data $(or $(SET),data/*)
+	.venv/bin/python -m pipeline.check_data $(or $(SET),data/*)
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

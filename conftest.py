@@ -4,10 +4,10 @@ too; only what goes to stderr (progress) may differ."""
 import pytest
 from nbval.plugin import IPyNbCell
 
-import stages  # noqa: F401  sets the number of threads, before anything loads torch
+import pipeline  # noqa: F401  sets the number of threads, before anything loads torch
 
 # isort: split
-import lib  # noqa: F401  lets tests import open_clip by themselves
+import clip360.models  # noqa: F401  lets tests import open_clip by themselves
 
 
 def pytest_runtest_setup(item):

@@ -31,7 +31,7 @@ def copy_repository(folder: Path, *, profile: str) -> Path:
         ["git", "add", "--all"],
         ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "copy"],
         ["dvc", "pull", "--quiet", "data"],
-        [sys.executable, "-m", "stages.use_profile", profile],
+        [sys.executable, "-m", "pipeline.profiles", profile],
     ):
         succeeds(call(folder, *command))
     return folder

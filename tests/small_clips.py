@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib.models import Clip, new_clip, save_weights, write_configuration
+from clip360.models.clip import Clip, new_clip, save_weights, write_configuration
 
 VISION = {"image_size": 32, "patch_size": 8, "layers": 1, "width": 32, "head_width": 32}
 TEXT = {"context_length": 24, "vocab_size": 49408, "layers": 1, "width": 32, "heads": 1}

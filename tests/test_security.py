@@ -16,18 +16,18 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
-from lib import polyhaven
-from lib.checks import check_image_set
-from lib.finetune.files import CONFIGURATION, DESCRIPTION, TRAINED
-from lib.finetune.loop import _Checkpoint
-from lib.finetune.lora import attach_lora, save_adapter
-from lib.finetune.strategies import load_tuned
-from lib.imageset import load_image_set, read_picture
-from lib.models import CONFIGURATION as ARCHITECTURE
-from lib.models import PICKLED, WEIGHTS, load_clip
-from lib.report import write_report
-from lib.weights import Weights, fetch_clip
-from stages.import_polyhaven import ATTRIBUTION, import_panoramas
+from clip360 import polyhaven
+from clip360.data.checks import check_image_set
+from clip360.data.image_set import load_image_set, read_picture
+from clip360.finetune.files import CONFIGURATION, DESCRIPTION, TRAINED
+from clip360.finetune.loop import _Checkpoint
+from clip360.finetune.lora import attach_lora, save_adapter
+from clip360.finetune.methods import load_tuned
+from clip360.models.clip import CONFIGURATION as ARCHITECTURE
+from clip360.models.clip import PICKLED, WEIGHTS, load_clip
+from clip360.models.weights import Weights, fetch_clip
+from clip360.scoring.report import write_report
+from pipeline.import_polyhaven import ATTRIBUTION, import_panoramas
 from tests.small_clips import small_clip
 
 
@@ -185,7 +185,7 @@ def test_a_large_panorama_is_read_without_a_warning(tmp_path):
     """A few bytes that promise 16384 x 8192 pixels: what is wrong with them is not their number."""
     (tmp_path / "large.png").write_bytes(png_header(16_384, 8_192))
     code = (
-        "import sys; from pathlib import Path; from lib.imageset import read_picture\n"
+        "import sys; from pathlib import Path; from clip360.data.image_set import read_picture\n"
         "try: read_picture(Path(sys.argv[1]))\nexcept ValueError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True)

@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from lib.figures.style import PAGE
-from lib.names import TRAINING
-from lib.stats.tradeoff import pareto
+from clip360.figures.style import PAGE
+from clip360.names import TRAINING
+from clip360.stats.tradeoff import pareto
 
 MARKERS = {"released": "s", "attention": "o"}
 LOSSES = {"loss": "$L$", "consistency": r"charb$(s_\theta^\Delta, s_\theta)$", "anchor": r"charb$(s_\theta^\Delta, s)$"}

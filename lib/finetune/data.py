@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
 
-from lib.embedding import encoder
-from lib.models import Clip
-from lib.panorama import circular_shift
-from lib.views import Shift, View, perspective_view
+from clip360.geometry.panorama import circular_shift
+from clip360.models.clip import Clip
+from clip360.scoring.embedding import encoder
+from clip360.scoring.views import Shift, View, perspective_view
 
 DECODED = EMBEDDED = 64  # pictures at a time
 

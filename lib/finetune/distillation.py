@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.finetune.data import Item, Pair, ShiftedPanoramas
-from lib.finetune.losses import cosine_distance
-from lib.finetune.objective import Objective
-from lib.models import Clip
+from clip360.finetune.data import Item, Pair, ShiftedPanoramas
+from clip360.finetune.losses import cosine_distance
+from clip360.finetune.objectives import Objective
+from clip360.models.clip import Clip
 
 
 class Distillation(Objective):

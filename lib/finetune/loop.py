@@ -12,11 +12,11 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lib.finetune.data import epoch_seed
-from lib.finetune.objective import Objective
-from lib.finetune.strategies import trained
-from lib.models import UNREADABLE, Clip, reason
-from lib.pretrain import MAX_LOGIT_SCALE, plain_attention
+from clip360.finetune.data import epoch_seed
+from clip360.finetune.methods import trained
+from clip360.finetune.objectives import Objective
+from clip360.models.clip import UNREADABLE, Clip, reason
+from clip360.models.pretraining import MAX_LOGIT_SCALE, plain_attention
 
 MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as accelerate calls them
 Log = Callable[[dict[str, float]], None]

@@ -11,9 +11,9 @@ from peft.tuners.lora import LoraLayer
 from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
 from torch import Tensor, nn
 
-from lib.finetune.attention import fuse_attention, separate_attention
-from lib.finetune.files import CONFIGURATION
-from lib.models import UNREADABLE, Clip, reason
+from clip360.finetune.attention import fuse_attention, separate_attention
+from clip360.finetune.files import CONFIGURATION
+from clip360.models.clip import UNREADABLE, Clip, reason
 
 # Modules adapted. `released` is the list of the paper's script, of which peft and nn.MultiheadAttention leave only c_fc
 # alive; `attention` adapts all projections of attention and MLP, the former separated into modules of their own.

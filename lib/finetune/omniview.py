@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lib.finetune.data import Item, Pair, ShiftedPanoramas
-from lib.finetune.losses import alignment, contrastive, worst_views
-from lib.finetune.objective import Objective
-from lib.models import Clip
+from clip360.finetune.data import Item, Pair, ShiftedPanoramas
+from clip360.finetune.losses import alignment, contrastive, worst_views
+from clip360.finetune.objectives import Objective
+from clip360.models.clip import Clip
 
 TEMPERATURE = 0.07  # from which it is trained
 

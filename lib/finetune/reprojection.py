@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from lib.finetune.data import Pair
-from lib.finetune.losses import charbonnier, contrastive
-from lib.finetune.objective import Objective
-from lib.scoring import clip_score
+from clip360.finetune.data import Pair
+from clip360.finetune.losses import charbonnier, contrastive
+from clip360.finetune.objectives import Objective
+from clip360.scoring.clip_score import clip_score
 
 
 class Reprojection(Objective):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.names import LORA, TEST
+from clip360.names import LORA, TEST
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be decided"
 PAPER = {

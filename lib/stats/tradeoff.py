@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.names import PANORAMA, PERSPECTIVE, TEST, TRAINING, VALIDATION
-from lib.stats.ranks import median, with_interval
-from lib.stats.visual import KEYS, shift_pivot, stability_bound, visual_tests
+from clip360.names import PANORAMA, PERSPECTIVE, TEST, TRAINING, VALIDATION
+from clip360.stats.signed_rank import median, with_interval
+from clip360.stats.visual_probe import KEYS, shift_pivot, stability_bound, visual_tests
 
 
 def frozen_bounds(frozen: pd.DataFrame) -> pd.Series:

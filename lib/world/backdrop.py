@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.world.columns import indices, pick, pick_each
-from lib.world.sky import mist, sky_colour
-from lib.world.stage import OPENINGS, Stage
-from lib.world.surfaces import KINDS, cell_hash, noise, paint, palette, smoothstep
+from clip360.world.gather import indices, pick, pick_each
+from clip360.world.scene_batch import OPENINGS, Stage
+from clip360.world.sky import mist, sky_colour
+from clip360.world.surfaces import KINDS, cell_hash, noise, paint, palette, smoothstep
 
 FAR = 1e9
 HAZE = 70.0  # metres

@@ -8,9 +8,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lib.world.scene import Scene, Thing
-from lib.world.settings import LIGHTS, SETTINGS
-from lib.world.vocabulary import ATTRIBUTES
+from clip360.world.scene import Scene, Thing
+from clip360.world.scene_categories import LIGHTS, SETTINGS
+from clip360.world.vocabulary import ATTRIBUTES
 
 SAID = 0.5  # probability that a caption mentions a thing's size, its pattern, its material; or a scene's light
 SUBSTITUTABLE = ("colour", "material", "pattern", "shape")

@@ -4,7 +4,7 @@ import math
 import random
 from typing import NamedTuple
 
-from lib.world.vocabulary import RGB
+from clip360.world.vocabulary import RGB
 
 _WOOD, _DARK, _PALE, _ENAMEL = (0.46, 0.31, 0.19), (0.20, 0.17, 0.16), (0.88, 0.88, 0.86), (0.97, 0.98, 0.99)
 

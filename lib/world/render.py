@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.world.backdrop import Rays
-from lib.world.cast import cast
-from lib.world.columns import indices, pick, pick_each
-from lib.world.scene import EYE_HEIGHT, Scene
-from lib.world.stage import Stage, set_stage
+from clip360.world.backdrop import Rays
+from clip360.world.gather import indices, pick, pick_each
+from clip360.world.ray_casting import cast
+from clip360.world.scene import EYE_HEIGHT, Scene
+from clip360.world.scene_batch import Stage, set_stage
 
 SUBSAMPLES = ((-0.35, -0.15), (0.15, -0.35), (0.2, 0.3))  # pixels from the centre: right, down
 EDGE = 0.06  # colour difference between neighbours that calls for more samples

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lib.world.settings import INDOOR, OUTDOOR, SETTINGS
-from lib.world.vocabulary import COLOURS, MATERIALS, PATTERNS, SHAPES, SIZES
+from clip360.world.scene_categories import INDOOR, OUTDOOR, SETTINGS
+from clip360.world.vocabulary import COLOURS, MATERIALS, PATTERNS, SHAPES, SIZES
 
 EYE_HEIGHT = 1.5  # metres above the ground
 

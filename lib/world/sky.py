@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.world.columns import dot, indices, pick, pick_each
-from lib.world.settings import Skyline
-from lib.world.surfaces import cell_hash, noise, smoothstep
-from lib.world.vocabulary import RGB
+from clip360.world.gather import dot, indices, pick, pick_each
+from clip360.world.scene_categories import Skyline
+from clip360.world.surfaces import cell_hash, noise, smoothstep
+from clip360.world.vocabulary import RGB
 
 COLUMNS = 1024  # of a skyline's height profile
 SKYLINES = ("hills", "mountains", "buildings", "trees")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.world.columns import dot, pick
+from clip360.world.gather import dot, pick
 
 PLANES = 8
 _FAR = 1e9

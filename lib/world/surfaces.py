@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.world.columns import indices, pick, pick_each
+from clip360.world.gather import indices, pick, pick_each
 
 TILE = 256
 _BOOK_COLOURS = ((0.55, 0.16, 0.14), (0.16, 0.26, 0.42), (0.18, 0.36, 0.22), (0.72, 0.60, 0.34), (0.36, 0.20, 0.34))

@@ -1,0 +1,1 @@
+"""Image sets on disk, their captions and their faults."""

@@ -1,0 +1,239 @@
+"""Every detail of the protocol against a plain reference, and its effect on a made model."""
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from clip360.data.image_set import load_image_set
+from clip360.geometry.panorama import perspective
+from clip360.models.clip import load_clip
+from clip360.models.protocol import Protocol, read_protocol
+from clip360.scoring.clip_score import score_table
+from clip360.scoring.embedding import embed_images
+from clip360.scoring.resize_once import cut, resize_once
+from clip360.scoring.shifts import shift_views
+from clip360.scoring.views import Mirrored, Shift, fit
+from tests.small_clips import small_clip
+
+SIZE = 32
+ORIGINAL = {"as it is": lambda panoramas: panoramas}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "small"
+    small_clip(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def panoramas() -> torch.Tensor:
+    """Smooth noise, uint8 [4, 3, 64, 128]."""
+    rng = np.random.default_rng(0)
+    low = [Image.fromarray(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8)) for _ in range(4)]
+    smooth = [np.array(picture.resize((128, 64), Image.Resampling.BICUBIC)) for picture in low]
+    return torch.from_numpy(np.stack(smooth)).permute(0, 3, 1, 2)
+
+
+def embed(folder, panoramas, **protocol) -> torch.Tensor:
+    clip = load_clip(folder, protocol=Protocol(**protocol), device="cpu")
+    return embed_images(clip, panoramas.split(2), ORIGINAL, total=len(panoramas))["as it is"]
+
+
+def picture(panorama: torch.Tensor) -> Image.Image:
+    return Image.fromarray(panorama.permute(1, 2, 0).numpy())
+
+
+def squashed(image: Image.Image) -> Image.Image:
+    return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+
+
+def cropped(image: Image.Image) -> Image.Image:
+    return image.resize((2 * SIZE, SIZE), Image.Resampling.BICUBIC).crop((SIZE // 2, 0, 3 * SIZE // 2, SIZE))
+
+
+def letterboxed(image: Image.Image) -> Image.Image:
+    box = Image.new("RGB", (SIZE, SIZE))
+    box.paste(image.resize((SIZE, SIZE // 2), Image.Resampling.BICUBIC), (0, SIZE // 4))
+    return box
+
+
+def plain(clip, images: list[Image.Image]) -> torch.Tensor:
+    """Pictures that have the network's size already, through open_clip's transform, one by one."""
+    with torch.no_grad():
+        return torch.cat([clip.network.encode_image(clip.preprocess(x)[None], normalize=True) for x in images])
+
+
+@pytest.mark.parametrize(
+    ("view", "reference"),
+    [("own", cropped), ("center_crop", cropped), ("squash", squashed), ("letterbox", letterboxed)],
+)
+def test_a_view_is_what_pil_makes_of_it(folder, panoramas, view, reference):
+    expected = plain(load_clip(folder, device="cpu"), [reference(picture(x)) for x in panoramas])
+    assert torch.allclose(embed(folder, panoramas, view=view), expected, atol=1e-5)
+
+
+def test_a_wide_network_sees_the_whole_panorama_at_interpolated_positions(folder, panoramas):
+    clip = load_clip(folder, protocol=Protocol(view="wide"), device="cpu")
+    grid = load_clip(folder, device="cpu").network.visual.positional_embedding[1:].reshape(1, 4, 4, -1)
+    wide = F.interpolate(grid.permute(0, 3, 1, 2), (4, 8), mode="bicubic", antialias=True)[0].flatten(1).T
+    assert torch.allclose(clip.network.visual.positional_embedding[1:], wide, atol=1e-6)
+    seen = torch.stack([clip.preprocess(picture(x)) for x in panoramas])
+    resized = [np.array(picture(x).resize((2 * SIZE, SIZE), Image.Resampling.BICUBIC)) for x in panoramas]
+    mean, std = (torch.tensor(getattr(clip.network.visual, name)) for name in ("image_mean", "image_std"))
+    expected = (torch.from_numpy(np.stack(resized)) / 255 - mean) / std
+    assert torch.allclose(seen, expected.permute(0, 3, 1, 2), atol=1e-5)
+    assert embed(folder, panoramas, view="wide").shape == (4, 32)
+
+
+def test_multi_view_is_the_mean_of_its_views(folder, panoramas):
+    clip, parts = load_clip(folder, device="cpu"), []
+    for yaw in (0, 120, 240):
+        views = perspective(panoramas / 255, yaw=yaw, fov=100, size=32)
+        parts.append(plain(clip, [picture((x * 255).round().byte()) for x in views]))
+    expected = F.normalize(torch.stack(parts).mean(0), dim=-1)
+    assert torch.allclose(
+        embed(folder, panoramas, view="multi_view", view_count=3, view_fov=100.0), expected, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("view", ["center_crop", "squash", "letterbox", "wide"])
+def test_resizing_on_tensors_is_close_to_pil(folder, panoramas, view):
+    exact, fast = embed(folder, panoramas, view=view), embed(folder, panoramas, view=view, resize="tensor")
+    assert 0 < (exact - fast).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+def test_fitting_a_tensor_is_fitting_a_picture_but_for_rounding(panoramas, mode):
+    config = open_clip.transform.PreprocessCfg(size=24, mean=(0.0,) * 3, std=(1.0,) * 3, resize_mode=mode)
+    transform = open_clip.transform.image_transform_v2(config, is_train=False)
+    expected = torch.stack([transform(picture(x)) for x in panoramas]) * 255
+    difference = (fit(panoramas, (24, 24), mode).float() - expected).abs()
+    assert difference.max() < 4 and (difference > 1.01).float().mean() < 0.01
+
+
+def test_the_activation_is_that_of_open_clip(folder, panoramas):
+    own, quick = (embed(folder, panoramas, activation=name) for name in ("gelu", "quick_gelu"))
+    assert torch.equal(own, embed(folder, panoramas))  # the architecture says nothing, which means GELU
+    network, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", force_quick_gelu=True)
+    with torch.no_grad():
+        inputs = torch.stack([preprocess(picture(x)) for x in panoramas])
+        expected = network.eval().encode_image(inputs, normalize=True)
+    assert torch.allclose(quick, expected, atol=1e-5) and not torch.allclose(own, quick, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_autocast_moves_embeddings_a_little(folder, panoramas, precision):
+    exact, rough = embed(folder, panoramas), embed(folder, panoramas, precision=precision)
+    assert 1e-5 < (exact - rough).abs().max() < 0.05
+    assert torch.allclose(rough.norm(dim=-1), torch.ones(4), atol=1e-6)
+
+
+def test_copies_are_what_pil_saves_and_reads_and_the_original_is_none(panoramas):
+    views = shift_views([0.25], copies=75)
+    assert torch.equal(views["shift", 0.0](panoramas), panoramas)
+    file = io.BytesIO()
+    rolled = np.roll(panoramas[0].permute(1, 2, 0).numpy(), 32, axis=1)
+    Image.fromarray(rolled).save(file, "JPEG", quality=75)
+    assert np.array_equal(views["shift", 0.25](panoramas)[0].permute(1, 2, 0), np.array(Image.open(file)))
+
+
+def test_floor_and_decimals(folder):
+    images, texts = F.normalize(torch.tensor([[1.0, 2.0], [-1.0, 0.3]]), dim=-1), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    names = pd.Series(["a.jpg", "b.jpg"])
+
+    def scores(**protocol):
+        clip = load_clip(folder, protocol=Protocol(**protocol), device="cpu")
+        return score_table(clip, "set", names, "shift", 0.0, clip.view, images, texts).score.tolist()
+
+    assert scores() == pytest.approx([44.721359, 0.0]) and scores(floor=False) == pytest.approx([44.721359, -95.782628])
+    assert scores(decimals=1) == [44.7, 0.0]
+
+
+def test_pairing_by_order_goes_wrong_with_a_stray_file(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (8, 4)).save(tmp_path / "images" / name)
+    table = pd.DataFrame({"image": ["b.png", "c.png"], "caption": ["of b", "of c"]})
+    table.to_csv(tmp_path / "captions.csv", index=False)
+    with pytest.raises(ValueError, match=r"a\.png"):
+        load_image_set(tmp_path)
+    paired = load_image_set(tmp_path, pairing="order").table
+    assert dict(zip(paired.image, paired.caption, strict=True)) == {"a.png": "of b", "b.png": "of c"}
+    (tmp_path / "images" / "a.png").unlink()
+    pd.testing.assert_frame_equal(load_image_set(tmp_path, pairing="order").table, load_image_set(tmp_path).table)
+    (tmp_path / "images" / "b.png").unlink()
+    with pytest.raises(ValueError, match="2 captions but there are 1 pictures"):
+        load_image_set(tmp_path, pairing="order")
+
+
+def test_a_value_that_a_protocol_cannot_have_is_told():
+    for section, sentence in (
+        ({"view": "fisheye"}, "protocol.view is 'fisheye': expected one of own, center_crop"),
+        ({"precision": "half"}, "protocol.precision is 'half': expected one of float32"),
+        ({"copies": 0}, "protocol.copies is 0: expected a JPEG quality of 1 to 100"),
+        ({"decimals": -1}, "protocol.decimals is -1: expected 0 to 12"),
+        ({"view_fov": 180.0}, "protocol.view_fov is 180.0: expected an angle between 0 and 180"),
+        ({"view_count": 0}, "protocol.view_count is 0"),
+        ({"flor": True}, "protocol has no flor: expected one of view"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            read_protocol(section)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_said_so(folder, panoramas, monkeypatch, capsys):
+    clip = load_clip(folder, device="cpu")
+    encode, sizes = clip.network.visual.forward, []
+
+    def small_memory(inputs):
+        sizes.append(len(inputs))
+        if len(inputs) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return encode(inputs)
+
+    expected = embed(folder, panoramas)
+    monkeypatch.setattr(clip.network.visual, "forward", small_memory)
+    seen = embed_images(clip, [panoramas], ORIGINAL, total=4)["as it is"]
+    assert torch.allclose(seen, expected, atol=1e-6) and sizes == [4, 2, 1, 1, 1, 1]
+    assert "a batch of 4 does not fit in memory, going on with 2" in capsys.readouterr().err
+    monkeypatch.setattr(clip.network.visual, "forward", lambda x: (_ for _ in ()).throw(RuntimeError("else")))
+    with pytest.raises(RuntimeError, match="else"):
+        embed_images(clip, [panoramas], ORIGINAL, total=4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    eighths=st.integers(4, 24), size=st.sampled_from([16, 32, 48]), shift=st.integers(0, 31), seed=st.integers(0, 99)
+)
+def test_a_shift_cut_from_one_resize_is_the_shifted_picture_resized(eighths, size, shift, seed):
+    """Exactly: a shift that is whole before and after commutes with PIL's resize, and so does the mirror."""
+    height, share = 8 * eighths, shift / 32
+    rng = np.random.default_rng(seed)
+    panorama = torch.from_numpy(rng.integers(0, 256, (3, height, 2 * height), dtype=np.uint8))
+    with tempfile.TemporaryDirectory() as folder:
+        clip = small_clip(Path(folder, "small"), image_size=size)
+    resized = resize_once(clip, panorama[None], map)
+    for view in (Shift(share), Mirrored(share)):
+        inputs = cut(clip, resized, view, 2 * height)
+        if inputs is None:
+            assert share * 2 * height % 1 or share * 2 * size % 1
+        else:
+            assert torch.equal(inputs[0], clip.preprocess(picture(view(panorama))))
+
+
+def test_other_views_are_not_cut(folder, panoramas):
+    for view in ("squash", "letterbox", "wide", "multi_view"):
+        assert resize_once(load_clip(folder, protocol=Protocol(view=view), device="cpu"), panoramas, map) is None
+    clip = load_clip(folder, device="cpu")
+    assert resize_once(clip, panoramas[..., :64], map) is None  # squares
+    assert cut(clip, resize_once(clip, panoramas, map), lambda x: x, 128) is None
