@@ -1,5 +1,5 @@
-"""`pytest --nbval` on rendered notebooks: every cell must have been run, and every output must come out the same, pictures
-too; only what goes to stderr (progress) may differ."""
+"""`pytest --nbval` on rendered notebooks: every cell must have run, and every output must be the same again, images too; only stderr
+(progress) may differ."""
 
 import pytest
 from nbval.plugin import IPyNbCell
@@ -7,7 +7,7 @@ from nbval.plugin import IPyNbCell
 import pipeline  # noqa: F401  sets the number of threads, before anything loads torch
 
 # isort: split
-import clip360.models  # noqa: F401  lets tests import open_clip by themselves
+import clip360.models  # noqa: F401  before a test imports open_clip, and with it torchvision
 
 
 def pytest_runtest_setup(item):

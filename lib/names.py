@@ -1,10 +1,13 @@
-"""Names that scores, tables and figures share."""
+"""Values of columns that several rooms write and read."""
 
-PANORAMA, PERSPECTIVE, CROP = "panorama", "perspective", "crop"  # kinds of pictures
-TRAINING, VALIDATION, TEST = (
-    "training",
-    "validation",
-    "test",
-)  # roles of image sets: learned from, to choose by, reported
-LORA = ("released", "attention")  # strategies of arXiv 2604.24642
-WARM, BLIND, PROBE = "linear, warm-up only", "image-blind", "linear probe"  # beside the matchers
+# Column view of measurements: the whole panorama, a pinhole view of the same scene, a crop around one object.
+PANORAMA, PERSPECTIVE, CROP = "panorama", "perspective", "crop"
+# Column condition of measurements of an image as it is.
+UNSHIFTED = "unshifted"
+# Roles of image sets: a method learns from the first, is chosen by the second, and is reported on the third.
+TRAINING, VALIDATION, TEST = "training", "validation", "test"
+# The adaptation methods of arXiv 2604.24642.
+LORA = ("lora_as_released", "lora_attention")
+# Column measure of matching besides the matchers: the linear matcher after its warm-up alone, weights that see no image,
+# and a linear classifier of the embeddings.
+WARM, BLIND, PROBE = "linear, warm-up only", "image-blind", "linear probe"

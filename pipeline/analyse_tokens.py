@@ -1,34 +1,37 @@
-"""Roll what a model's image tower reads, as it is and with other positional embeddings: scores, and how far tokens move.
+"""Roll the inputs of a model's image tower, with its own and with other positional embeddings, and measure scores and tokens.
 
-    python -m pipeline.analyse_tokens MODEL
-
-Writes rolls.parquet, layers.parquet and maps.parquet into results/PROFILE/inside/MODEL.
+Reads results/PROFILE/models/MODEL and the image sets. Writes rolls.parquet (scores and ranks), layers.parquet and maps.parquet
+(how much patch tokens change) into results/PROFILE/token_analysis/MODEL.
 """
 
+import argparse
 import sys
-from pathlib import Path
 
 import pandas as pd
 
-from clip360.evaluation.token_analysis import look_inside
+from clip360.evaluation.token_analysis import TokenAnalysis, analyse_tokens
 from clip360.models.positional_embeddings import KINDS
+from pipeline.error_messages import report
 from pipeline.inputs import read_image_set, read_model
-from pipeline.parameters import read_params, tell
+from pipeline.outputs import folder_written_at_once
+from pipeline.parameters import read_params
 
 
-def main(model: str) -> None:
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.analyse_tokens", description=__doc__)
+    parser.add_argument("model", metavar="MODEL", help="one of `models` in params.yaml, a ViT of open_clip")
+    model = parser.parse_args(arguments).model
     params = read_params()
-    study, parts = params["crop_or_model"], []
-    for view in study["inside"]["views"]:
+    study, parts = params.crop_or_model.token_analysis, []
+    for view in study.views:
         clip = read_model(params, model, view=view)
-        for name in params["image_sets"]:
-            pictures = read_image_set(params, name, clip).head(study["inside"]["images"])
-            parts.append(look_inside(clip, pictures, kinds=KINDS, batch=params["compute"]["batch"]))
-    folder = Path("results", params["profile"], "inside", model)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, tables in zip(("rolls", "layers", "maps"), zip(*parts, strict=True), strict=True):
-        pd.concat(tables, ignore_index=True).to_parquet(folder / f"{name}.parquet", index=False)
+        for name in params.image_sets:
+            image_set = read_image_set(params, name, clip).head(study.n_images)
+            parts.append(analyse_tokens(clip, image_set, kinds=KINDS, batch_size=params.compute.batch_size))
+    with folder_written_at_once(params.results / "token_analysis" / model) as folder:
+        for name, tables in zip(TokenAnalysis._fields, zip(*parts, strict=True), strict=True):
+            pd.concat(tables, ignore_index=True).to_parquet(folder / f"{name}.parquet", index=False)
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

@@ -1,125 +1,143 @@
-"""Measure what a model can still do: classification, retrieval, fine-grained attributes, viewpoints.
+"""Evaluate the capabilities of a model: zero-shot classification, retrieval, fine-grained discrimination, viewpoint consistency.
 
-    python -m pipeline.evaluate_capabilities RUN               a fine-tuned model
-    python -m pipeline.evaluate_capabilities --frozen MODEL    a frozen one
+    python -m pipeline.evaluate_capabilities RUN             a fine-tuned model
+    python -m pipeline.evaluate_capabilities --frozen MODEL  a frozen model
 
-Writes results/PROFILE/scores/abilities/RUN.parquet, as lib/abilities.py describes it; of a frozen model also what it made of
-all texts, results/PROFILE/texts/MODEL.safetensors, for those that were tuned from it and read as it does.
+Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets and results/PROFILE/viewpoints. Writes
+results/PROFILE/measurements/capabilities/NAME.parquet, NAME being RUN or MODEL, with the columns that
+lib/evaluation/capabilities.py describes; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings
+of all texts, which runs from that model read unless they train the text tower.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
 
 from clip360.data.image_set import ImageSet, load_image_set
 from clip360.evaluation.capabilities import (
-    Examinee,
+    Evaluation,
+    captions_of,
     embed_questions,
-    finding,
-    knowing_again,
-    naming,
-    telling_apart,
-    wordings,
+    fine_grained_discrimination,
+    retrieval,
+    viewpoint_consistency,
+    zero_shot_classification,
 )
-from clip360.finetune.methods import find_strategy
+from clip360.finetune.methods import find_method
 from clip360.geometry.crops import crops
 from clip360.models.clip import Clip
 from clip360.names import CROP, PANORAMA, PERSPECTIVE
 from clip360.scoring.embedding import embed_images
-from clip360.scoring.shifts import curve, embed_distinct
+from clip360.scoring.shifts import embed_distinct, shift_fractions
 from clip360.scoring.views import Shift, perspective_view
-from clip360.world.attribute_questions import asked_things
+from clip360.world.attribute_questions import choose_objects
 from clip360.world.scene import Scene
-from pipeline.inputs import read_model
-from pipeline.outputs import read_texts, write_scores, write_texts
-from pipeline.parameters import read_params, tell
+from pipeline.error_messages import report
+from pipeline.finetuned import read_finetuned, read_run
+from pipeline.inputs import load_probe_set, read_model
+from pipeline.outputs import read_text_embeddings, write_measurements, write_text_embeddings
+from pipeline.parameters import Parameters, read_params
 from pipeline.scenes import read_scenes
-from pipeline.tuning import read_run, read_tuned
 
 
 def main(*arguments: str) -> None:
-    params, name, parts = read_params(), arguments[-1], []
-    if frozen := arguments[0] == "--frozen":
-        clip = replace(read_model(params, name), known={})
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluate_capabilities",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("run", metavar="RUN", nargs="?", help="a key of finetune.runs in params.yaml")
+    target.add_argument("--frozen", metavar="MODEL", help="one of `models` in params.yaml")
+    options = parser.parse_args(arguments)
+    params, name = read_params(), options.frozen or options.run
+    if options.frozen:
+        clip = replace(read_model(params, name), text_cache={})
     else:
-        run, clip = read_run(params, name), read_tuned(params, name)
-        reads = find_strategy(run["strategy"]).reads  # then texts mean something else to it
-        clip = replace(clip, name=name, known={} if reads else read_texts(params, run["model"]))
-    for image_set in params["image_sets"]:
-        pictures = load_image_set(Path(params["data"], image_set)).head(params["abilities"]["images"])
-        parts += measure(params, clip, pictures)
-    write_scores(parts, params, "abilities", name)
-    if frozen:
-        write_texts(clip.known, params, name)
+        clip = replace(read_finetuned(params, name), name=name, text_cache=text_cache_of(params, name))
+    parts = []
+    for image_set in params.image_sets:
+        parts += evaluate(params, clip, load_probe_set(params, image_set).head(params.capabilities.n_images))
+    write_measurements(parts, params, "capabilities", name)
+    if options.frozen:
+        write_text_embeddings(clip.text_cache, params, name)
 
 
-def measure(params: dict, clip: Clip, pictures: ImageSet) -> Iterator[pd.DataFrame]:
-    """All abilities on one image set; of pictures whose scenes are not known, what needs none of them."""
-    study, table, generic = params["abilities"], pictures.table, params["textual_probe"]["generic"]
-    own_cues = table.cue if "cue" in table else pd.Series(generic[0], index=table.index)
-    cues = {PANORAMA: list(dict.fromkeys(own_cues)), PERSPECTIVE: generic, CROP: generic}
-    first = {view: words[0] for view, words in cues.items()}
-    scenes, who = read_scenes(params, pictures), Examinee(clip, pictures.name, table.image)
-    places = scenes and [scene.setting for scene in scenes]
+def text_cache_of(params: Parameters, name: str) -> dict[str, Tensor]:
+    """The frozen model's text embeddings, which hold for the run ``name`` too; none where the run trains the text tower."""
+    run = read_run(params, name)
+    return {} if find_method(run.method).trains_text else read_text_embeddings(params, run.model)
 
-    seen, turned = look_around(params, clip, pictures, curve(params["visual_probe"]["tested"]))
-    captions = wordings(scenes, table.caption, count=study["captions"], seed=study["seed"])
-    yield finding(who, seen, captions, {PANORAMA: own_cues, PERSPECTIVE: [generic[0]] * len(table)}, turned)
-    yield knowing_again(who, PANORAMA, "turned", turned, places, first[PANORAMA])
+
+def evaluate(params: Parameters, clip: Clip, image_set: ImageSet) -> Iterator[pd.DataFrame]:
+    """Measurements of all capabilities on one image set; where its scenes are unknown, of those that need none."""
+    study, table, generic_cues = params.capabilities, image_set.table, params.textual_probe.generic_cues
+    format_cues = table.cue if "cue" in table else pd.Series(generic_cues[0], index=table.index)
+    cues = {PANORAMA: list(dict.fromkeys(format_cues)), PERSPECTIVE: generic_cues, CROP: generic_cues}
+    scenes, evaluation = read_scenes(params, image_set), Evaluation(clip, image_set.name, table.image)
+    categories = scenes and [scene.category for scene in scenes]
+
+    image_embeds, shifted = embed_views(params, clip, image_set, shift_fractions(params.visual_probe.n_shifts))
+    captions = captions_of(scenes, table.caption, captions_per_image=study.captions_per_image, seed=study.seed)
+    cue_of_image = {PANORAMA: format_cues, PERSPECTIVE: [generic_cues[0]] * len(table)}
+    yield retrieval(evaluation, image_embeds, captions, cue_of_image, shifted)
+    yield viewpoint_consistency(evaluation, PANORAMA, "shift_consistency", shifted, categories, cues[PANORAMA][0])
     if scenes:
-        things = asked_things(scenes, seed=study["seed"])
-        seen[CROP] = look_closely(
-            params, clip, pictures, [[s.things[k].azimuth] for s, k in zip(scenes, things, strict=True)]
-        )
-        yield naming(who, seen, scenes, things, cues)
-        asked = embed_questions(clip, scenes, things, generic[0], seed=study["seed"])
-        yield telling_apart(who, {view: seen[view] for view in (PANORAMA, CROP)}, asked)
-        yield from step_aside(params, clip, pictures.name, places, first)
+        objects = choose_objects(scenes, seed=study.seed)
+        image_embeds[CROP] = embed_crops(params, clip, image_set, object_yaws(scenes, [[k] for k in objects]))
+        yield zero_shot_classification(evaluation, image_embeds, scenes, objects, cues)
+        question_embeds = embed_questions(clip, scenes, objects, generic_cues[0], seed=study.seed)
+        with_object = {view: image_embeds[view] for view in (PANORAMA, CROP)}
+        yield fine_grained_discrimination(evaluation, with_object, question_embeds)
+        first_cues = {view: cues[view][0] for view in (PANORAMA, PERSPECTIVE)}
+        yield from evaluate_offsets(params, clip, image_set.name, categories, first_cues)
 
 
-def look_around(
-    params: dict, clip: Clip, pictures: ImageSet, shares: Sequence[float] = ()
+def embed_views(
+    params: Parameters, clip: Clip, image_set: ImageSet, fractions: Sequence[float] = ()
 ) -> tuple[dict[str, Tensor], dict[float, Tensor]]:
-    """Embeddings of the panoramas and of a photograph out of each; and of the panoramas by degrees, not turned and turned by
-    each of the ``shares`` of a whole turn."""
-    control = perspective_view(**params["textual_probe"]["control"])
-    views = {PERSPECTIVE: control, **{360 * share: Shift(share) for share in (0.0, *shares)}}
-    turned = embed_distinct(clip, pictures, views, batch=params["compute"]["batch"])
-    photographs = turned.pop(PERSPECTIVE)
-    return {PANORAMA: turned[0.0], PERSPECTIVE: photographs}, turned
+    """Embeddings [N, D] of the panoramas and of a perspective view of each, by view; and of shifted panoramas, by degrees.
+
+    ``fractions`` are the shifts, of the width; the unshifted panoramas are the entry 0.0 of the second.
+    """
+    control_view = perspective_view(**params.textual_probe.control_view.model_dump())
+    views = {PERSPECTIVE: control_view, **{360 * fraction: Shift(fraction) for fraction in (0.0, *fractions)}}
+    shifted = embed_distinct(clip, image_set, views, batch_size=params.compute.batch_size)
+    perspective_embeds = shifted.pop(PERSPECTIVE)
+    return {PANORAMA: shifted[0.0], PERSPECTIVE: perspective_embeds}, shifted
 
 
-def directions(scenes: Sequence[Scene], things: Sequence[Sequence[int]]) -> list[list[float]]:
-    """In which yaws the given things of each scene stand."""
-    return [[scene.things[k].azimuth for k in several] for scene, several in zip(scenes, things, strict=True)]
+def object_yaws(scenes: Sequence[Scene], objects: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The yaws, in degrees, of the given objects of each scene."""
+    return [[scene.objects[k].azimuth for k in indices] for scene, indices in zip(scenes, objects, strict=True)]
 
 
-def look_closely(params: dict, clip: Clip, pictures: ImageSet, directions: Sequence[Sequence[float]]) -> Tensor:
-    """Embeddings of the crops in each panorama's ``directions`` (yaws), one after the other."""
-    cuts = crops(pictures.batches(params["compute"]["batch"]), directions, **params["abilities"]["crop"])
-    total = sum(map(len, directions))
-    return embed_images(clip, cuts, {CROP: lambda pictures: pictures}, total=total)[CROP]
+def embed_crops(params: Parameters, clip: Clip, image_set: ImageSet, yaws: Sequence[Sequence[float]]) -> Tensor:
+    """Embeddings [total, D] of the crops of each panorama at its ``yaws`` in degrees, one after the other."""
+    batches = crops(image_set.batches(params.compute.batch_size), yaws, **params.capabilities.crop.model_dump())
+    return embed_images(clip, batches, {CROP: lambda images: images}, total=sum(map(len, yaws)))[CROP]
 
 
-def step_aside(
-    params: dict, clip: Clip, image_set: str, places: Sequence[str], cues: Mapping[str, str]
+def evaluate_offsets(
+    params: Parameters, clip: Clip, image_set: str, categories: Sequence[str], cues: Mapping[str, str]
 ) -> Iterator[pd.DataFrame]:
-    """Panoramas of the scenes, and photographs out of them, from cameras at several distances."""
-    study, views, images = params["abilities"]["viewpoints"], (PANORAMA, PERSPECTIVE), []
-    seen: dict[str, dict[float, Tensor]] = {view: {} for view in views}
-    for distance in (0.0, *study["distances"]):
-        pictures = load_image_set(Path("results", params["profile"], "viewpoints", image_set, f"{distance:g}"))
-        images, (found, _) = pictures.table.image, look_around(params, clip, pictures)
+    """Viewpoint consistency under camera offsets: the scenes of an image set, rendered from cameras at several distances."""
+    study, views = params.capabilities.viewpoints, (PANORAMA, PERSPECTIVE)
+    by_view: dict[str, dict[float, Tensor]] = {view: {} for view in views}
+    images: Sequence[str] = []
+    for distance in (0.0, *study.distances):
+        rendered = load_image_set(params.results / "viewpoints" / image_set / f"{distance:g}")
+        images, (image_embeds, _) = rendered.table.image, embed_views(params, clip, rendered)
         for view in views:
-            seen[view][distance] = found[view]
-    who = Examinee(clip, image_set, images)
+            by_view[view][distance] = image_embeds[view]
+    evaluation, categories = Evaluation(clip, image_set, images), categories[: len(images)]
     for view in views:
-        yield knowing_again(who, view, "moved", seen[view], places[: len(images)], cues[view])
+        yield viewpoint_consistency(evaluation, view, "offset_consistency", by_view[view], categories, cues[view])
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

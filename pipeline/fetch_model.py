@@ -1,29 +1,30 @@
-"""Fetch a model that is to be probed, from open_clip's list, a hub or a file.
+"""Fetch a CLIP from open_clip's list, from a hub or from a file.
 
     python -m pipeline.fetch_model MODEL
 
-Writes results/PROFILE/models/MODEL as params.yaml says in its section `weights`.
+Writes results/PROFILE/models/MODEL as `weights.MODEL` in params.yaml says.
 """
 
+import argparse
 import sys
-from pathlib import Path
 
-from clip360.models.weights import Weights, fetch_clip
-from pipeline.parameters import read_params, tell
+from clip360.models.weights import WeightSource, fetch_clip
+from pipeline.error_messages import nearest, report
+from pipeline.parameters import read_params
 
 
-def main(model: str) -> None:
-    params = read_params()
-    if model not in params["weights"]:
-        raise ValueError(f"there are no weights {model} in params.yaml: choose one of {', '.join(params['weights'])}")
-    try:
-        weights = Weights(**params["weights"][model])
-    except TypeError as error:
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.fetch_model", description="Fetch a CLIP.")
+    parser.add_argument("model", metavar="MODEL", help="a key of `weights` in params.yaml")
+    model = parser.parse_args(arguments).model
+    params = read_params(inputs=True)
+    if model not in params.weights:
+        names = ", ".join(params.weights) or "none, this profile fetches no model"
         raise ValueError(
-            f"weights.{model} in params.yaml: expected architecture, and of pretrained, revision, sha256 what it needs"
-        ) from error
-    fetch_clip(Path("results", params["profile"], "models", model), weights)
+            f"weights in params.yaml has no model {model}: choose one of {names}{nearest(model, params.weights)}"
+        )
+    fetch_clip(params.results / "models" / model, WeightSource(**params.weights[model].model_dump()))
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

@@ -1,14 +1,17 @@
-"""Fine-tune a model to see shifted panoramas alike, by the strategy of a run; killed and started again, it goes on.
+"""Fine-tune a CLIP so that a panorama and its shifts score alike, as a run of `finetune.runs` in params.yaml says.
 
     python -m pipeline.finetune RUN
-    torchrun --nproc_per_node N -m pipeline.finetune RUN    on N devices, or N processes of a CPU
+    torchrun --nproc_per_node N -m pipeline.finetune RUN    N processes share each batch
 
-Writes results/PROFILE/adapters/RUN: what was trained, how (strategy.json), a model card, and log/ as dvclive writes it; and
-the seconds of training to results/PROFILE/seconds/RUN.txt, which is no output, since no two runs take the same time.
+A run that was stopped continues after its last whole epoch.
+
+Reads results/PROFILE/models/MODEL and the panoramas of `finetune`. Writes results/PROFILE/finetuned/RUN: the trained weights,
+method.json, a model card (README.md) and log/, as dvclive writes it; and the seconds of training to
+results/PROFILE/seconds/RUN.txt, which DVC does not track, since they differ from run to run.
 """
 
+import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -17,82 +20,124 @@ from pathlib import Path
 from accelerate import PartialState
 from dvclive import Live
 
-from clip360.data.image_set import load_image_set
 from clip360.data.prompts import prompt
 from clip360.finetune.data import ShiftedPanoramas
 from clip360.finetune.loop import fine_tune
-from clip360.finetune.methods import find_strategy, save_tuned
+from clip360.finetune.methods import find_method, save_finetuned
 from clip360.finetune.model_card import model_card
 from clip360.finetune.objectives import Objective
 from clip360.models.clip import Clip
+from pipeline.error_messages import report
+from pipeline.finetuned import (
+    finetuned_folder,
+    protocol_changes,
+    read_offset_panoramas,
+    read_run,
+    read_training_panoramas,
+)
 from pipeline.inputs import read_model
-from pipeline.parameters import read_params, tell
-from pipeline.tuning import read_protocol_of, read_run, read_training
+from pipeline.outputs import folder_written_at_once, written_at_once
+from pipeline.parameters import Parameters, Run, read_params
 
 
-def main(name: str) -> None:
-    params = read_params()
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.finetune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="a key of finetune.runs in params.yaml")
+    finetune(read_params(), parser.parse_args(arguments).run)
+
+
+def finetune(params: Parameters, name: str) -> None:
+    """Train the run ``name`` and write its folder, in place of the last one once it is complete."""
     run = read_run(params, name)
-    optimisation = params["finetune"]["optimisation"] | {key: run[key] for key in ("rate",) if key in run}
-    finetune, strategy = params["finetune"] | {"optimisation": optimisation}, find_strategy(run["strategy"])
-    clip = read_model(params, run["model"], **read_protocol_of(run))
+    clip = read_model(params, run.model, **protocol_changes(run.view))
     if clip.view == "multi_view":
-        where = f"view of the run {name}" if "view" in run else "protocol.view"
-        raise ValueError(f"{where} is multi_view: fine-tuning needs one picture for each panorama, choose another")
+        parameter = "protocol.view" if run.view is None else f"finetune.runs.{name}.view"
+        raise ValueError(
+            f"{parameter} is multi_view: fine-tuning needs one image for each panorama, choose another view"
+        )
     objective = read_objective(params, run, clip)
-    clip = strategy.attach(clip, **finetune["adapter"])
+    lora = params.finetune.lora.model_dump()
+    clip = find_method(run.method).attach(clip, **lora)
+    optimisation = params.finetune.optimisation.model_dump()
+    if run.lr is not None:
+        optimisation["lr"] = run.lr
 
-    results = Path("results", params["profile"])
-    folder = results / "adapters" / name
-    writes = PartialState(cpu=clip.device.type == "cpu").is_main_process  # of several processes one
-    partial = folder.with_name(f"{name}.partial") if writes else Path(tempfile.mkdtemp())
-    shutil.rmtree(partial, ignore_errors=True)
+    writes = PartialState(cpu=clip.device.type == "cpu").is_main_process  # of several processes, one
+    output = folder_written_at_once(finetuned_folder(params, name)) if writes else tempfile.TemporaryDirectory()
+    with output as folder:
+        start = time.perf_counter()
+        metrics = train(clip, objective, params, log_folder=Path(folder, "log"), optimisation=optimisation)
+        seconds = time.perf_counter() - start
+        if not writes:
+            return
+        n_images = len(objective.panoramas)
+        images = {
+            "with_gradient": 2 * n_images * optimisation["epochs"],  # a pair of images for each panorama
+            "without_gradient": objective.images_without_gradient,
+        }
+        settings = {
+            "method": run.method,
+            "lam": run.lam,
+            "shift_range": run.shift_range,
+            "view": run.view,
+            "lora": lora,
+        }
+        save_finetuned(clip, folder, images=images, **settings)
+        card = model_card(
+            name,
+            model=run.model,
+            image_set=params.finetune.image_set,
+            n_images=n_images,
+            optimisation=optimisation,
+            metrics=metrics,
+            **settings,
+        )
+        (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+    with written_at_once(params.results / "seconds" / f"{name}.txt") as path:
+        path.write_text(f"{seconds:.1f}\n", encoding="utf-8")
+
+
+def train(clip: Clip, objective: Objective, params: Parameters, *, log_folder: Path, optimisation: dict) -> dict:
+    """Fine-tune ``clip`` in place and log each step by dvclive to ``log_folder``; the numbers of the last step."""
     os.environ["DVCLIVE_LOG_LEVEL"] = "ERROR"
-    start = time.perf_counter()
-    with Live(partial / "log", save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    with Live(log_folder, save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
         def log(row: dict[str, float]) -> None:
             for key, value in row.items():
                 live.log_metric(key, value)
             live.next_step()
 
-        fine_tune(clip, objective, checkpoints=results / "checkpoints", log=log, **optimisation)
-        metrics = dict(live.summary)
-    if not writes:
-        return shutil.rmtree(partial)
-    seconds = results / "seconds" / f"{name}.txt"
-    seconds.parent.mkdir(exist_ok=True)
-    seconds.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")
-
-    images = len(objective.panoramas)
-    passes = {"with gradient": 2 * images * optimisation["epochs"], "without": objective.looks}
-    save_tuned(clip, partial, run["strategy"], adapter=finetune["adapter"], passes=passes)
-    card = model_card(name, run=run, finetune=finetune, images=images, metrics=metrics)
-    (partial / "README.md").write_text(card, encoding="utf-8", newline="\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+        fine_tune(clip, objective, checkpoints=params.results / "checkpoints", log=log, **optimisation)
+        return dict(live.summary)
 
 
-def read_objective(params: dict, run: dict, clip: Clip) -> Objective:
-    """The objective of a run on its panoramas, with all that the frozen model says of them."""
-    finetune, strategy = params["finetune"], find_strategy(run["strategy"])
-    training, _ = read_training(params)
+def read_objective(params: Parameters, run: Run, clip: Clip) -> Objective:
+    """The objective of a run on its panoramas; the frozen model ``clip`` gives the reference."""
+    section, method = params.finetune, find_method(run.method)
+    training, _ = read_training_panoramas(params)
     viewpoints = [training]
-    if strategy.moved:
-        moved = load_image_set(finetune["moved"])
-        if len(moved.table) < len(training.table):
-            raise ValueError(
-                f"{moved.folder} has {len(moved.table)} panoramas, expected one for each of {training.folder}"
-            )
-        viewpoints.append(moved.head(len(training.table)))
-    batches = [pictures.batches(params["compute"]["batch"]) for pictures in viewpoints]
+    if method.uses_offset:
+        viewpoints.append(read_offset_panoramas(params, training))
+    batches = [image_set.batches(params.compute.batch_size) for image_set in viewpoints]
     panoramas, texts = ShiftedPanoramas(batches, len(training.table), clip.preprocess), training.texts
-    if strategy.photographs:
-        panoramas.take_photographs(finetune["views"], fov=finetune["photographs"]["fov"])
-        texts = texts + [prompt(finetune["photographs"]["cue"], caption) for caption in training.table.caption]
-    settings = {key: run[key] for key in ("weight", "shifts")} | {key: finetune[key] for key in ("views", "worst")}
-    return strategy.objective(clip, panoramas, texts, reads=strategy.reads, **settings)
+    if method.perspective_views:
+        panoramas.add_perspective_views(section.n_shifts, fov=section.perspective_views.fov)
+        texts = texts + [prompt(section.perspective_views.cue, caption) for caption in training.table.caption]
+    return method.objective(
+        clip,
+        panoramas,
+        texts,
+        lam=run.lam,
+        shift_range=run.shift_range,
+        n_shifts=section.n_shifts,
+        n_worst=section.n_worst,
+        trains_text=method.trains_text,
+    )
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

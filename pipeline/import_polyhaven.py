@@ -3,7 +3,7 @@
     python -m pipeline.import_polyhaven FOLDER [--count N]
 
 FOLDER becomes an image set of the first N panoramas by id (all, without --count), with a table attribution.csv of where
-each comes from. A stopped import goes on when called again.
+each comes from. An import that was stopped goes on when it is called again.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from clip360.data.image_set import JPEG, Fault, picture_names, read_picture
+from clip360.data.image_set import JPEG, DataError, image_names, read_image
 from clip360.data.poly_haven import API, caption, connect, fetch_panorama, list_assets
-from pipeline.parameters import tell
+from pipeline.error_messages import report
 
 HEIGHT = 512
 CUE = "360 photo"
@@ -28,14 +28,14 @@ ATTRIBUTION = ["image", "id", "name", "authors", "licence", "url", "md5"]
 def import_panoramas(
     folder: Path, count: int | None = None, *, height: int = HEIGHT, api: str = API, get: Callable | None = None
 ) -> list[str]:
-    """Make ``folder`` an image set of the first ``count`` panoramas; returns a sentence on each that is left out.
+    """Make ``folder`` an image set of the first ``count`` panoramas; returns an error message for each that it leaves out.
 
-    ``get`` is made by ``clip360.data.poly_haven.connect``. Each picture is stored, then recorded, then captioned, and what is
-    recorded is not fetched again. Raises ValueError if the folder holds other pictures.
+    ``get`` comes from ``clip360.data.poly_haven.connect``. Each image is stored, then recorded in attribution.csv, then captioned;
+    recorded images are not fetched again. Raises ValueError if the folder holds other images.
     """
     get = get or connect()
     assets = dict(list(list_assets(get, api).items())[:count])
-    _refuse_other_pictures(folder, assets)
+    _refuse_other_images(folder, assets)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rows = _recorded(folder, assets, height)
     _write_tables(folder, assets, rows)
@@ -43,31 +43,31 @@ def import_panoramas(
     missing = [asset for asset in assets if asset not in rows]
     for asset in tqdm(missing, desc="Powered by Poly Haven", initial=len(rows), total=len(assets)):
         try:
-            picture, url, md5 = fetch_panorama(get, api, asset, height)
+            image, url, md5 = fetch_panorama(get, api, asset, height)
         except ValueError as error:
             left_out.append(str(error))
             continue
-        image, about = f"{asset}.jpg", assets[asset]
-        _replace(folder / "images" / image, partial(picture.save, format="JPEG", **JPEG))
-        told = (" ".join(text.split()) for text in (about["name"], ", ".join(about.get("authors") or ())))
-        values = (image, asset, *told, "CC0 1.0", url, md5)
+        name, about = f"{asset}.jpg", assets[asset]
+        _replace(folder / "images" / name, partial(image.save, format="JPEG", **JPEG))
+        credits = (" ".join(text.split()) for text in (about["name"], ", ".join(about.get("authors") or ())))
+        values = (name, asset, *credits, "CC0 1.0", url, md5)
         rows[asset] = dict(zip(ATTRIBUTION, values, strict=True))
         _write_tables(folder, assets, rows)
     return left_out
 
 
-def _refuse_other_pictures(folder: Path, assets: Iterable[str]) -> None:
+def _refuse_other_images(folder: Path, assets: Iterable[str]) -> None:
     chosen = {f"{asset}.jpg" for asset in assets}
-    others = set(picture_names(folder / "images")) - chosen
+    others = set(image_names(folder / "images")) - chosen
     if others:
         raise ValueError(
             f"{folder / 'images'} holds {min(others)}, which is not among the {len(chosen)} panoramas to import:"
-            " choose a new folder or a larger count, or remove the picture"
+            " choose a new folder or a larger count, or remove the image"
         )
 
 
 def _recorded(folder: Path, assets: Iterable[str], height: int) -> dict[str, dict]:
-    """By asset, the rows of attribution.csv whose pictures are there in the size wanted."""
+    """The rows of attribution.csv by asset, where the image exists and has this height."""
     path = folder / "attribution.csv"
     if not path.is_file():
         return {}
@@ -81,8 +81,8 @@ def _recorded(folder: Path, assets: Iterable[str], height: int) -> dict[str, dic
 
 def _size(path: Path) -> tuple[int, int] | None:
     try:
-        return read_picture(path).size
-    except Fault:
+        return read_image(path).size
+    except DataError:
         return None
 
 
@@ -96,7 +96,7 @@ def _write_tables(folder: Path, assets: dict[str, dict], rows: dict[str, dict]) 
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file so that it is whole from the moment it is there."""
+    """Write a file under a temporary name, then move it into place."""
     partial_path = path.with_name(path.name + ".partial")
     write(partial_path)
     os.replace(partial_path, path)
@@ -109,15 +109,17 @@ def positive(text: str) -> int:
 
 
 def main(*arguments: str, api: str = API) -> None:
-    parser = argparse.ArgumentParser(description="Import panoramas of Poly Haven (CC0) as an image set.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=positive, help="how many panoramas, by id in alphabetical order (default: all)")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.import_polyhaven", description="Import panoramas of Poly Haven (CC0) as an image set."
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the image set to write or to complete")
+    parser.add_argument("--count", metavar="N", type=positive, help="how many panoramas, by id in alphabetical order")
     options = parser.parse_args(arguments)
     left_out = import_panoramas(options.folder, options.count, api=api)
-    for sentence in left_out:
-        print(sentence, file=sys.stderr)
+    for message in left_out:
+        print(message, file=sys.stderr)
     print(f"panoramas left out of {options.folder}: {len(left_out)}; powered by Poly Haven")
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

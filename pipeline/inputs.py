@@ -1,4 +1,4 @@
-"""What the scoring stages share: the model and the image set that a stage's name points to."""
+"""What the scoring stages share: the model and the image set that a stage's arguments name."""
 
 import sys
 from pathlib import Path
@@ -7,24 +7,44 @@ from clip360.data.image_set import ImageSet, load_image_set, printable
 from clip360.models.clip import Clip, load_clip
 from clip360.models.protocol import read_protocol
 from clip360.scoring.embedding import truncated
+from pipeline.parameters import Parameters
 
 
-def read_model(params: dict, model: str, **changes) -> Clip:
-    """The model that params.yaml calls ``model``, used as `protocol`, with ``changes``, and `compute` there say."""
-    if model not in params["models"]:
-        raise ValueError(f"there is no model {model} in params.yaml: choose one of {', '.join(params['models'])}")
-    folder = Path("results", params["profile"], "models", model)
-    return load_clip(folder, protocol=read_protocol(params["protocol"] | changes), device=params["compute"]["device"])
+def read_model(params: Parameters, model: str, **changes) -> Clip:
+    """The model ``model`` of `models`, used as `protocol` with ``changes`` says, on the device of `compute`.
+
+    ValueError where params.yaml does not list the model.
+    """
+    if model not in params.models:
+        raise ValueError(f"params.yaml has no model {model}: choose one of {', '.join(params.models)}")
+    folder = params.results / "models" / model
+    protocol = read_protocol(params.protocol.model_dump() | changes)
+    return load_clip(folder, protocol=protocol, device=params.compute.device)
 
 
-def read_image_set(params: dict, image_set: str, clip: Clip) -> ImageSet:
-    """An image set with format cues; says on stderr which of its texts are too long for the model."""
-    pictures = load_image_set(Path(params["data"], image_set), pairing=clip.protocol.pairing)
-    if "cue" not in pictures.table:
-        raise ValueError(f"{pictures.folder / 'captions.csv'} has no column cue: name each picture's format there")
-    if clip.protocol.long_texts == "report" and (cut := truncated(clip, pictures.texts)):
+def load_probe_set(params: Parameters, name: str, *, pairing: str | None = None) -> ImageSet:
+    """The image set ``name`` of `image_sets`, its images and captions paired by ``pairing`` (None: as `protocol.pairing` says).
+
+    ValueError where params.yaml does not list the set.
+    """
+    if name not in params.image_sets:
+        raise ValueError(f"params.yaml has no image set {name}: choose one of {', '.join(params.image_sets)}")
+    return load_image_set(Path(params.data, name), pairing=pairing or params.protocol.pairing)
+
+
+def read_image_set(params: Parameters, name: str, clip: Clip) -> ImageSet:
+    """The image set ``name``, paired as the protocol of ``clip`` says; reports texts that are too long for the model on stderr.
+
+    ValueError where params.yaml does not list the set or the set has no format cues.
+    """
+    image_set = load_probe_set(params, name, pairing=clip.protocol.pairing)
+    if "cue" not in image_set.table:
+        raise ValueError(
+            f"{image_set.folder / 'captions.csv'} has no column cue: add one with the format of each image"
+        )
+    if clip.protocol.long_texts == "report" and (long := truncated(clip, image_set.texts)):
         print(
-            f"{clip.name} reads only the beginning of {len(cut)} texts of {image_set}, such as: {printable(cut[0])}",
+            f"{clip.name} reads only the beginning of {len(long)} texts of {name}, such as: {printable(long[0])}",
             file=sys.stderr,
         )
-    return pictures
+    return image_set

@@ -1,15 +1,14 @@
-"""Match the frozen embeddings of a model by small heads: are attributes in the embeddings, and lost by the cosine?
+"""Match the frozen embeddings of a model by small trained heads: do embeddings contain attributes that the cosine ignores?
 
-    python -m pipeline.match_attributes MODEL
-
-Heads learn from crops of all things of the panoramas that models are fine-tuned on, and are asked about the image sets, as the
-model itself in stages/measure_abilities.py. Writes results/PROFILE/scores/matching/MODEL.parquet.
+Reads results/PROFILE/models/MODEL, results/PROFILE/text_embeddings/MODEL.safetensors, the image sets, and the set that models are
+fine-tuned on: heads learn from crops of all its objects and answer the questions of pipeline/evaluate_capabilities.py about the
+image sets. Writes results/PROFILE/measurements/matching/MODEL.parquet.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
@@ -17,80 +16,100 @@ from torch import Tensor, nn
 from clip360.data.image_set import ImageSet, load_image_set
 from clip360.data.prompts import prompt
 from clip360.evaluation.attributes import blind_weights, true_rank
-from clip360.evaluation.capabilities import Examinee, embed_questions, matched
+from clip360.evaluation.capabilities import Evaluation, embed_questions, matching
 from clip360.evaluation.matching import MATCHERS, new_matcher, probe, train_matcher
 from clip360.models.clip import Clip
 from clip360.names import BLIND, CROP, PERSPECTIVE, PROBE, WARM
 from clip360.scoring.embedding import embed_texts
-from clip360.world.attribute_questions import asked_things
+from clip360.world.attribute_questions import choose_objects
 from clip360.world.captions import SUBSTITUTABLE
 from clip360.world.scene import Scene
-from pipeline.evaluate_capabilities import directions, look_around, look_closely
-from pipeline.inputs import read_model
-from pipeline.outputs import read_texts, write_scores
-from pipeline.parameters import read_params, tell
+from pipeline.error_messages import report
+from pipeline.evaluate_capabilities import embed_crops, embed_views, object_yaws
+from pipeline.inputs import load_probe_set, read_model
+from pipeline.outputs import read_text_embeddings, write_measurements
+from pipeline.parameters import Capabilities, Parameters, read_params
 from pipeline.scenes import draw_scenes, read_scenes
 
 
-def main(model: str) -> None:
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.match_attributes", description=__doc__)
+    parser.add_argument("model", metavar="MODEL", help="one of `models` in params.yaml")
+    model = parser.parse_args(arguments).model
     params = read_params()
-    clip = replace(read_model(params, model), known=read_texts(params, model))
-    write_scores(list(score(params, clip)), params, "matching", model)
+    clip = replace(read_model(params, model), text_cache=read_text_embeddings(params, model))
+    write_measurements(list(match(params, clip)), params, "matching", model)
 
 
-def score(params: dict, clip: Clip) -> Iterator[pd.DataFrame]:
-    """Ranks by every matcher, by one that sees no picture, and what linear probes find, on all sets whose scenes are known."""
-    study, cue = params["abilities"], params["textual_probe"]["generic"][0]
-    scenes, pictures = scenes_to_learn_from(params)
-    crops = look_closely(params, clip, pictures, directions(scenes, [range(len(scene.things)) for scene in scenes]))
-    matchers, blind = learn(study, clip, scenes, crops, cue), blind_scorers(study, clip, scenes, cue)
-    known = [thing for scene in scenes for thing in scene.things]
-    for image_set in params["image_sets"]:
-        pictures = load_image_set(Path(params["data"], image_set)).head(study["images"])
-        if scenes := read_scenes(params, pictures):
-            who, things = Examinee(clip, image_set, pictures.table.image), asked_things(scenes, seed=study["seed"])
-            seen = look_closely(params, clip, pictures, directions(scenes, [[k] for k in things]))
-            asked = embed_questions(clip, scenes, things, cue, seed=study["seed"])
-            photographs = look_around(params, clip, pictures)[0][PERSPECTIVE]
-            texts = embed_texts(clip, [prompt(cue, caption) for caption in pictures.table.caption])
-            yield matched(who, matchers, seen, asked, photographs, texts)
-            for subset, read in asked.items():
-                yield who.rows(CROP, "attributes", BLIND, true_rank(read @ blind[subset]), label=subset)
-            for name in SUBSTITUTABLE:
-                values, own = (
-                    [getattr(thing, name) for thing in several]
-                    for several in (known, [scene.things[k] for scene, k in zip(scenes, things, strict=True)])
-                )
-                found = probe(crops, values, seen, validation=study["matching"]["validation"])
-                yield who.rows(CROP, name, PROBE, [a == b for a, b in zip(found, own, strict=True)], label=own)
+def match(params: Parameters, clip: Clip) -> Iterator[pd.DataFrame]:
+    """Measurements by every matcher, by an image-blind scorer and by linear probes, on all image sets whose scenes are known."""
+    study, cue = params.capabilities, params.textual_probe.generic_cues[0]
+    training_scenes, panoramas = read_training_scenes(params)
+    all_objects = [range(len(scene.objects)) for scene in training_scenes]
+    crops = embed_crops(params, clip, panoramas, object_yaws(training_scenes, all_objects))
+    matchers = train_matchers(study, clip, training_scenes, crops, cue)
+    blind = blind_scorers(study, clip, training_scenes, cue)
+    training_objects = [scene_object for scene in training_scenes for scene_object in scene.objects]
+    for name in params.image_sets:
+        image_set = load_probe_set(params, name).head(study.n_images)
+        scenes = read_scenes(params, image_set)
+        if not scenes:
+            continue
+        evaluation, indices = Evaluation(clip, name, image_set.table.image), choose_objects(scenes, seed=study.seed)
+        crop_embeds = embed_crops(params, clip, image_set, object_yaws(scenes, [[k] for k in indices]))
+        question_embeds = embed_questions(clip, scenes, indices, cue, seed=study.seed)
+        perspective_embeds = embed_views(params, clip, image_set)[0][PERSPECTIVE]
+        text_embeds = embed_texts(clip, [prompt(cue, caption) for caption in image_set.table.caption])
+        yield matching(evaluation, matchers, crop_embeds, question_embeds, perspective_embeds, text_embeds)
+        for subset, captions in question_embeds.items():
+            rank = true_rank(captions @ blind[subset])
+            yield evaluation.measurements(CROP, "attributes", BLIND, rank, label=subset)
+        targets = [scene.objects[k] for scene, k in zip(scenes, indices, strict=True)]
+        for attribute in SUBSTITUTABLE:
+            labels = [getattr(scene_object, attribute) for scene_object in training_objects]
+            right = [getattr(target, attribute) for target in targets]
+            predicted = probe(crops, labels, crop_embeds, n_validation=study.matching.n_validation)
+            hits = [a == b for a, b in zip(predicted, right, strict=True)]
+            yield evaluation.measurements(CROP, attribute, PROBE, hits, label=right)
 
 
-def learn(study: dict, clip: Clip, scenes: Sequence[Scene], crops: Tensor, cue: str) -> dict[str, nn.Module]:
-    """All matchers, trained on ``crops`` of every thing of the scenes: their captions, then hard questions about them; the
-    linear one after its captions alone too."""
-    owners = [scene for scene in scenes for _ in scene.things]
-    things = [k for scene in scenes for k in range(len(scene.things))]
-    hard = embed_questions(clip, owners, things, cue, seed=study["seed"], subsets=["hard"])["hard"]
-    matchers = {}
+def train_matchers(
+    study: Capabilities, clip: Clip, scenes: Sequence[Scene], crops: Tensor, cue: str
+) -> dict[str, nn.Module]:
+    """All matchers, trained on ``crops`` [total, D] of every object of the scenes: with their captions, then with hard questions.
+
+    The linear matcher is there a second time, as WARM, after the captions alone.
+    """
+    scene_of_crop = [scene for scene in scenes for _ in scene.objects]
+    objects = [k for scene in scenes for k in range(len(scene.objects))]
+    hard = embed_questions(clip, scene_of_crop, objects, cue, seed=study.seed, subsets=["hard"])["hard"]
+    settings, matchers = study.matching.model_dump(exclude={"models"}), {}
     for name, kind in {WARM: "linear", **{kind: kind for kind in MATCHERS}}.items():
-        matchers[name] = new_matcher(kind, crops.shape[1], seed=study["matching"]["seed"])
+        matchers[name] = new_matcher(kind, crops.shape[1], seed=study.matching.seed)
         questions = None if name == WARM else (crops, hard)
-        train_matcher(matchers[name], (crops, hard[:, 0]), questions, **study["matching"])
+        train_matcher(matchers[name], (crops, hard[:, 0]), questions, **settings)
     return matchers
 
 
-def blind_scorers(study: dict, clip: Clip, scenes: Sequence[Scene], cue: str) -> dict[str, Tensor]:
-    """For each subset the best that can be told from captions alone, learned on questions about other scenes."""
-    some = scenes[: study["blind"]]
-    asked = embed_questions(clip, some, asked_things(some, seed=study["seed"]), cue, seed=study["seed"])
-    return {subset: blind_weights(read) for subset, read in asked.items()}
+def blind_scorers(study: Capabilities, clip: Clip, scenes: Sequence[Scene], cue: str) -> dict[str, Tensor]:
+    """For each subset the ``blind_weights`` [D] learned from questions about the first ``n_blind_scenes`` of ``scenes``."""
+    first = scenes[: study.n_blind_scenes]
+    question_embeds = embed_questions(clip, first, choose_objects(first, seed=study.seed), cue, seed=study.seed)
+    return {subset: blind_weights(captions) for subset, captions in question_embeds.items()}
 
 
-def scenes_to_learn_from(params: dict) -> tuple[list[Scene], ImageSet]:
-    """The scenes of the panoramas that models are fine-tuned on, and these."""
-    pictures = load_image_set(params["finetune"]["image_set"])
-    return draw_scenes(params["rendered_sets"][pictures.name], len(pictures.table)), pictures
+def read_training_scenes(params: Parameters) -> tuple[list[Scene], ImageSet]:
+    """The scenes of the panoramas that models are fine-tuned on, and these panoramas, the validation panoramas among them.
+
+    ValueError where the pipeline does not render the set, so that its scenes are unknown.
+    """
+    panoramas = load_image_set(params.finetune.image_set, pairing=params.protocol.pairing)
+    if panoramas.name not in params.rendered_sets:
+        raise ValueError(
+            f"finetune.image_set is {params.finetune.image_set}: expected one of rendered_sets, whose objects are known"
+        )
+    return draw_scenes(params.rendered_sets[panoramas.name], len(panoramas.table)), panoramas
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

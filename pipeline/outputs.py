@@ -1,7 +1,11 @@
-"""Where scores are kept, and what a model made of texts."""
+"""Where the stages write measurements and text embeddings, and how: under a temporary name first, so that a killed stage leaves
+no half file."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -10,28 +14,68 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pipeline.parameters import Parameters
 
-def write_scores(parts: Sequence[pd.DataFrame], params: dict, kind: str, name: str) -> None:
-    """Write tables of scores as one, results/PROFILE/scores/KIND/NAME.parquet."""
-    path = Path("results", params["profile"], "scores", kind, f"{name}.parquet")
+
+@contextmanager
+def written_at_once(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write a file to; the file replaces ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def write_texts(known: Mapping[str, Tensor], params: dict, name: str) -> None:
-    """Write the embeddings [D] of texts by the model ``name``: results/PROFILE/texts/NAME.safetensors."""
-    path = _texts(params, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    embeddings = {"embeddings": torch.stack(list(known.values()))}
-    save_file(embeddings, path, metadata={"texts": json.dumps(list(known))})
+@contextmanager
+def folder_written_at_once(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder`` to write files to; it replaces ``folder`` when the block ends without an error."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_texts(params: dict, name: str) -> dict[str, Tensor]:
-    """The embeddings [D] of texts that ``write_texts`` kept of the model ``name``."""
-    with safe_open(_texts(params, name), framework="pt") as file:
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its index, with the same line ends on every system."""
+    with written_at_once(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def write_measurements(parts: Sequence[pd.DataFrame], params: Parameters, study: str, name: str) -> None:
+    """Write measurements, one row for each observation, as one table: results/PROFILE/measurements/STUDY/NAME.parquet."""
+    with written_at_once(params.results / "measurements" / study / f"{name}.parquet") as partial:
+        pd.concat(parts, ignore_index=True).to_parquet(partial, index=False)
+
+
+def write_text_embeddings(embeddings: Mapping[str, Tensor], params: Parameters, model: str) -> None:
+    """Write the unit embeddings [D] of texts by ``model``: results/PROFILE/text_embeddings/MODEL.safetensors."""
+    with written_at_once(_text_embeddings(params, model)) as partial:
+        tensors = {"embeddings": torch.stack(list(embeddings.values()))}
+        save_file(tensors, partial, metadata={"texts": json.dumps(list(embeddings))})
+
+
+def read_text_embeddings(params: Parameters, model: str) -> dict[str, Tensor]:
+    """The unit embeddings [D] of texts that ``write_text_embeddings`` wrote for ``model``.
+
+    FileNotFoundError where the stage that writes them has not run.
+    """
+    path = _text_embeddings(params, model)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: run `python -m pipeline.evaluate_capabilities --frozen {model}`"
+        )
+    with safe_open(path, framework="pt") as file:
         texts, embeddings = json.loads(file.metadata()["texts"]), file.get_tensor("embeddings")
     return dict(zip(texts, embeddings, strict=True))
 
 
-def _texts(params: dict, name: str) -> Path:
-    return Path("results", params["profile"], "texts", f"{name}.safetensors")
+def _text_embeddings(params: Parameters, model: str) -> Path:
+    return params.results / "text_embeddings" / f"{model}.safetensors"

@@ -1,31 +1,28 @@
 """Switch params.yaml to a profile.
 
-    python -m pipeline.profiles NAME
-
-profiles/world.yaml is complete and is the default; any other profiles/NAME.yaml holds only what differs from it, or from the
-profile that its line `extends: NAME` names.
-A section tagged `!replace` takes the place of the default's section; without the tag the two are merged key by key.
-Run it from the repository root. Everything that is wrong with the profile is told; hand edits of params.yaml are never
-overwritten.
+profiles/world.yaml is complete and is the default; every other profiles/NAME.yaml holds only what differs from it, or from the
+profile that its line `extends: NAME` names. A section tagged `!replace` takes the place of the default's section; without the
+tag the two are merged key by key.
+Run this from the repository root. It reports everything that is wrong with the profile and never overwrites hand edits of
+params.yaml.
 """
 
+import argparse
 import io
-import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from pipeline.kinds import nearest, shown
-from pipeline.parameters import PARAMS, tell
-from pipeline.validation import parse, read_text, require_valid
+from pipeline.error_messages import nearest, report, shown
+from pipeline.parameters import PARAMS, parse, read_text, validate
 
 PROFILES = Path("profiles")
 DEFAULT = "world"
 
 
 def compose(name: str) -> str:
-    """Text of params.yaml under the profile ``name``, with the comments of the default."""
+    """The text of params.yaml under the profile ``name``, with the comments of the default profile."""
     if name == DEFAULT:
         return read_text(_path(name))
     yaml = YAML()
@@ -69,19 +66,16 @@ def _overlay(params: CommentedMap, changes: CommentedMap) -> None:
 
 
 def profile_names() -> list[str]:
-    """The profiles there are, sorted."""
+    """The names of all profiles, sorted."""
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
 def use_profile(name: str) -> None:
-    """Write the profile ``name`` to params.yaml, unless it is faulty or that would lose hand edits (ValueError)."""
+    """Write the profile ``name`` to params.yaml; ValueError if it is faulty or if hand edits would be lost."""
     text = compose(name)
-    params = parse(text, _path(name))
-    require_valid(params, _path(name))
-    if params["profile"] != name:
-        raise ValueError(
-            f"{_path(name)}: `profile` is {shown(params['profile'])}: expected {name}, the name of the file"
-        )
+    params = validate(parse(text, _path(name)), _path(name))
+    if params.profile != name:
+        raise ValueError(f"{_path(name)}: `profile` is {shown(params.profile)}: expected {name}, the name of the file")
     present = PARAMS.read_text(encoding="utf-8", errors="replace") if PARAMS.exists() else text
     if present not in map(compose, profile_names()):
         raise ValueError(
@@ -92,7 +86,13 @@ def use_profile(name: str) -> None:
         PARAMS.write_text(text, encoding="utf-8", newline="\n")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.profiles", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", metavar="NAME", help="a profile, such as world, tiny or paper")
+    use_profile(parser.parse_args().name)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m pipeline.profiles NAME")
-    tell(use_profile, sys.argv[1])
+    report(main)

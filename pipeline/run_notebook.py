@@ -1,12 +1,22 @@
-"""Render a notebook of the pipeline: fill in its parameters, run it, write it so that equal runs give equal bytes.
+"""Render a notebook: fill in its parameters, run it, and write it so that equal runs give equal bytes.
 
-    python -m pipeline.run_notebook SOURCE RENDERED [NAME=VALUE ...]
+    python -m pipeline.run_notebook NOTEBOOK
 
-Run it from the repository root. The cell tagged `parameters` holds one `name = literal` a line. Each value is replaced
-by the section of that name in params.yaml, or by NAME=VALUE from the command line (the matrix axes of a stage).
-A notebook that fails leaves its traceback in RENDERED.failed.ipynb; RENDERED is written only when every cell has run.
+Runs notebooks/NOTEBOOK.ipynb and writes FIGURES/NOTEBOOK/NOTEBOOK.ipynb; FIGURES is the parameter `figures`. The notebook writes its own
+figures and tables into the same folder.
+
+The cell tagged `parameters` assigns literals, each followed by the key of params.yaml that gives its value:
+
+    alpha = 0.01  # visual_probe.alpha
+    runs = ["a", "b"]  # finetune.runs.*       the names in a section
+    output = "figures/05_tradeoff"  # output   the folder FIGURES/NOTEBOOK
+
+A notebook whose metadata names a parameter, `"clip360": {"requires": KEY}`, does not apply to a profile where that is null or empty:
+then only its title is written, with a sentence that says so. Cells tagged `world` are left out where no world is rendered.
+A notebook that fails leaves its traceback in FIGURES/NOTEBOOK.failed.ipynb.
 """
 
+import argparse
 import ast
 import logging
 import os
@@ -15,26 +25,36 @@ import signal
 import sys
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
-from ruamel.yaml import YAML
 
-from pipeline.parameters import read_params, sentence
+from pipeline.error_messages import error_message, nearest
+from pipeline.parameters import PARAMS, parse, read_params, read_text
 
+SOURCES = Path("notebooks")
 KERNEL_ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures land in the notebook, whatever the user's default
     "PYTHONHASHSEED": "0",  # the order of sets
-    "SOURCE_DATE_EPOCH": "0",  # the date written into figure files
+    "SOURCE_DATE_EPOCH": "0",  # the date in figure files
 }
-# Instead of what the kernel reports, which changes with the patch version of Python.
+# In place of what the kernel reports, which changes with the patch version of Python.
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"},
 }
 MEMORY_ADDRESS = re.compile(r"(?<=\bat )0x[0-9a-fA-F]+")
+KEY = re.compile(r"\s*#\s*(?P<key>\w+(\.\w+)*(\.\*)?)\s*")
+
+
+class NotebookParameter(NamedTuple):
+    """One assignment of a parameters cell: its literal, and the key of params.yaml that gives its value."""
+
+    literal: ast.expr
+    key: str
 
 
 def parameters_source(notebook: NotebookNode) -> str:
@@ -43,20 +63,23 @@ def parameters_source(notebook: NotebookNode) -> str:
     return next(tagged, "")
 
 
-def parameter_literals(source: str) -> dict[str, ast.expr]:
-    """The literal that each line of a parameters cell assigns.
+def read_parameters_cell(source: str) -> dict[str, NotebookParameter]:
+    """The assignments of a parameters cell by name; ValueError if one is not `name = literal  # key`.
 
-    >>> [(name, ast.literal_eval(literal)) for name, literal in parameter_literals("seed = 0  # of all draws").items()]
-    [('seed', 0)]
+    >>> {name: parameter.key for name, parameter in read_parameters_cell("alpha = 0.01  # visual_probe.alpha").items()}
+    {'alpha': 'visual_probe.alpha'}
     """
-    literals = {}
+    parameters, lines = {}, source.splitlines()
     for statement in ast.parse(source).body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=literal) if _is_literal(literal):
-                literals[name] = literal
+        end = lines[statement.end_lineno - 1].encode()[statement.end_col_offset :].decode()  # ast counts bytes
+        match statement, KEY.fullmatch(end):
+            case ast.Assign(targets=[ast.Name(id=name)], value=literal), re.Match() as comment if _is_literal(literal):
+                parameters[name] = NotebookParameter(literal, comment["key"])
             case _:
-                raise ValueError(f"parameters cell: expected `name = literal`, found `{ast.unparse(statement)}`")
-    return literals
+                raise ValueError(
+                    f"parameters cell: expected `name = literal  # key`, found `{ast.unparse(statement)}{end}`"
+                )
+    return parameters
 
 
 def _is_literal(node: ast.expr) -> bool:
@@ -67,41 +90,73 @@ def _is_literal(node: ast.expr) -> bool:
     return True
 
 
-def fill_parameters(source: str, values: dict) -> str:
-    """Parameters cell with new values; comments, and literals that already have their value, stay as written.
+def find_value(sections: dict, key: str) -> Any:
+    """The value at a dotted key; for a key that ends in `.*`, the names in that section. ValueError if there is none.
 
-    >>> fill_parameters("seed = 0  # of all draws\\nalpha = 1e-2", {"seed": 7, "alpha": 0.01})
-    'seed = 7  # of all draws\\nalpha = 1e-2'
+    >>> find_value({"runs": {"a": {"lam": 0.5}}}, "runs.a.lam"), find_value({"runs": {"a": {}}}, "runs.*")
+    (0.5, ['a'])
+    """
+    value: Any = sections
+    for name in key.removesuffix(".*").split("."):
+        if not isinstance(value, dict) or name not in value:
+            names = value if isinstance(value, dict) else ()
+            raise ValueError(f"parameters cell: `{key}` is no key of {PARAMS}: correct it{nearest(name, names)}")
+        value = value[name]
+    if key.endswith(".*"):
+        if not isinstance(value, dict):
+            raise ValueError(f"parameters cell: `{key}` is no section of {PARAMS}: leave `.*` out")
+        return list(value)
+    return value
+
+
+def fill_parameters(source: str, sections: dict) -> str:
+    """Parameters cell with the values of ``sections``; comments, and literals that already have their value, stay as written.
+
+    >>> fill_parameters("n = 0  # a.n\\nalpha = 1e-2  # a.alpha", {"a": {"n": 7, "alpha": 0.01}})
+    'n = 7  # a.n\\nalpha = 1e-2  # a.alpha'
     """
     text = source.encode()  # ast counts columns in bytes
     line_starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
-    for name, literal in reversed(parameter_literals(source).items()):
-        if repr(ast.literal_eval(literal)) != repr(values[name]):
+    for literal, key in reversed(read_parameters_cell(source).values()):
+        value = find_value(sections, key)
+        if repr(ast.literal_eval(literal)) != repr(value):
             start = line_starts[literal.lineno - 1] + literal.col_offset
             end = line_starts[literal.end_lineno - 1] + literal.end_col_offset
-            text = text[:start] + repr(values[name]).encode() + text[end:]
+            text = text[:start] + repr(value).encode() + text[end:]
     return text.decode()
 
 
-def parameter_values(source: str, params: dict, overrides: dict) -> dict:
-    """Value of every name in a parameters cell: from ``overrides``, else from ``params``; each must be known to both."""
-    names = parameter_literals(source)
-    for name in overrides.keys() - names.keys():
-        raise ValueError(f"{name}={overrides[name]} was given, but the parameters cell has no `{name}`: add it there")
-    for name in names.keys() - params.keys() - overrides.keys():
-        raise ValueError(f"parameter `{name}` has no value: add it to params.yaml, or give {name}=VALUE")
-    known = params | overrides
-    return {name: known[name] for name in names}
+def required_parameter(notebook: NotebookNode) -> str | None:
+    """The key of the parameter without which a notebook does not apply to a profile."""
+    return notebook.metadata.get("clip360", {}).get("requires")
 
 
-def number_cells(notebook: NotebookNode) -> None:
-    """Give the cells the ids cell-01, cell-02, ..."""
+def reduce_to_title(notebook: NotebookNode, *, requires: str, profile: str) -> None:
+    """Leave of a notebook its title, and the sentence that it does not apply to the profile."""
+    title = notebook.cells[0].source.splitlines()[0]
+    sentence = (
+        f"This notebook needs `{requires}`, which the profile `{profile}` leaves empty: there is nothing to show."
+    )
+    notebook.cells = [nbformat.v4.new_markdown_cell(f"{title}\n\n{sentence}")]
+
+
+def prepare(notebook: NotebookNode, sections: dict, output: Path) -> None:
+    """Fill in the parameters of a notebook, and take out what does not apply to the profile."""
+    requires = required_parameter(notebook)
+    if requires and not find_value(sections, requires):
+        reduce_to_title(notebook, requires=requires, profile=sections["profile"])
+    if not sections[
+        "training_pictures"
+    ]:  # what is said of the rendered world is not said of other models and panoramas
+        notebook.cells = [cell for cell in notebook.cells if "world" not in cell.metadata.get("tags", [])]
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:02d}"
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = fill_parameters(cell.source, {**sections, "output": output.as_posix()})
 
 
 def remove_traces(notebook: NotebookNode) -> None:
-    """Remove from an executed notebook whatever differs between two equal runs: times, stderr, memory addresses."""
+    """Remove from an executed notebook all that differs between two equal runs: times, stderr, memory addresses."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
@@ -126,54 +181,62 @@ def _stable_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return stable
 
 
-def render(source: Path, rendered: Path, overrides: dict) -> None:
-    """Run the notebook ``source`` and write it to ``rendered``; raise RuntimeError with one sentence if it stops."""
-    params = read_params()
-    notebook = nbformat.read(source, as_version=4)
-    if not params["pools"]:  # what is said of the rendered world is not said of other models and panoramas
-        notebook.cells = [cell for cell in notebook.cells if "world" not in cell.metadata.get("tags", [])]
-    number_cells(notebook)
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            cell.source = fill_parameters(cell.source, parameter_values(cell.source, params, overrides))
+def execute(notebook: NotebookNode, progress: Path) -> NotebookNode:
+    """Run all cells, with the repository as working directory; ``progress`` shows how far the run came.
 
-    rendered.parent.mkdir(parents=True, exist_ok=True)
-    attempt = rendered.with_suffix(".failed.ipynb")  # papermill saves it after every cell
+    Raises RuntimeError with one sentence if a cell fails or the kernel dies.
+    """
     os.environ.update(KERNEL_ENVIRONMENT)
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # a failure is told once, below
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # a failure is reported once, below
     try:
-        notebook = papermill.execute_notebook(
+        return papermill.execute_notebook(
             notebook,
-            attempt,
+            progress,
             kernel_name="python3",
             extra_arguments=["--log-level=CRITICAL"],
             progress_bar=False,
-            stdout_file=sys.stderr,  # what the cells print, progress bars included, shows while they run
+            stdout_file=sys.stderr,  # what the cells print, progress bars included, appears while they run
             stderr_file=sys.stderr,
         )
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
-        raise RuntimeError(f"cell [{error.exec_count}] failed with {reason} (traceback in {attempt})") from error
+        raise RuntimeError(f"cell [{error.exec_count}] failed with {reason} (traceback in {progress})") from error
     except DeadKernelError as error:
-        raise RuntimeError(f"the kernel was killed, often for lack of memory (how far it came: {attempt})") from error
+        raise RuntimeError(f"the kernel was killed, often for lack of memory (how far it came: {progress})") from error
 
+
+def render(source: Path, figures: Path, sections: dict) -> None:
+    """Run the notebook ``source`` and write it to FIGURES/NAME/NAME.ipynb, once every cell has run."""
+    output = figures / source.stem
+    notebook = nbformat.read(source, as_version=4)
+    prepare(notebook, sections, output)
+    output.mkdir(parents=True, exist_ok=True)
+    attempt = output.with_name(f"{source.stem}.failed.ipynb")  # beside the folder, whose content DVC compares
+    if any(cell.cell_type == "code" for cell in notebook.cells):
+        notebook = execute(notebook, attempt)
     remove_traces(notebook)
     attempt.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
-    attempt.replace(rendered)
+    attempt.replace(output / source.name)
 
 
-def main(source: str, rendered: str, *assignments: str) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, like Ctrl-C, takes the kernel along
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.run_notebook", description="Render a notebook of the pipeline."
+    )
+    names = sorted(path.stem for path in SOURCES.glob("*.ipynb"))
+    parser.add_argument("notebook", metavar="NOTEBOOK", help=f"one of {', '.join(names)}")
+    name = parser.parse_args(arguments).notebook
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, like Ctrl-C, ends the kernel too
     try:
-        pairs = (assignment.split("=", 1) for assignment in assignments)
-        render(Path(source), Path(rendered), {name: YAML(typ="safe").load(value) for name, value in pairs})
+        figures = Path(read_params().figures)
+        if name not in names:
+            raise ValueError(f"there is no such notebook: choose one of {', '.join(names)}{nearest(name, names)}")
+        render(SOURCES / f"{name}.ipynb", figures, parse(read_text(PARAMS), PARAMS))
     except (ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"{source}: {sentence(error)}")
+        sys.exit(f"{SOURCES / name}.ipynb: {error_message(error)}")
     except KeyboardInterrupt:
-        sys.exit(f"{source}: interrupted, {rendered} was not written")
+        sys.exit(f"{SOURCES / name}.ipynb: interrupted, the notebook was not written")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit("usage: python -m pipeline.run_notebook SOURCE RENDERED [NAME=VALUE ...]")
     main(*sys.argv[1:])

@@ -1,82 +1,162 @@
-"""Run the pipeline, stages that do not need each other side by side.
+"""Run the pipeline as `dvc repro` does, with independent stages in parallel.
 
     python -m pipeline.run_parallel [STAGE ...]
 
-Tells everything that is wrong with params.yaml before any stage runs. Then runs each stage that has changed by `dvc repro
---single-item`, as soon as what it needs is done: as many at a time as there are cores for their threads (`compute.threads`).
-All stages, or those named with all that they need. Killed and started again, it goes on; a second run waits for the first.
+Asks DVC which stages changed and how they depend on each other, then runs `dvc repro --single-item STAGE` for each, as soon as the
+stages it depends on have run: as many at a time as the cores allow with `compute.threads` threads each. Runs all stages, or the named
+ones with all that they depend on. A run that was killed goes on when it is started again.
 """
 
-import multiprocessing
+import argparse
+import fcntl
+import json
 import os
+import re
+import shutil
+import subprocess
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
+import psutil
 
-from pipeline import lane
-from pipeline.alone import alone
-from pipeline.parameters import PARAMS, sentence, tell
-from pipeline.validation import parse, read_text, require_valid
+from pipeline.error_messages import report
+from pipeline.parameters import parse, read_params, read_text
+from pipeline.parent import is_dvc
 
-
-def changed_stages(targets: tuple[str, ...]) -> dict[str, set[str]]:
-    """The stages that changed or need one that did, each with those of them that it needs."""
-    with Repo() as repo:
-        graph = repo.index.graph
-        wanted = [stage for target in targets for stage in repo.stage.collect(target)] or list(graph)
-        stale = set(repo.status())
-        needs: dict[str, set[str]] = {}
-
-        def visit(stage) -> bool:
-            """Add what of this stage and of all it needs has to run; must the stage itself?"""
-            if stage.addressing not in needs:
-                needed = {before.addressing for before in graph.successors(stage) if visit(before)}
-                needs[stage.addressing] = needed
-                if needed:
-                    stale.add(stage.addressing)
-            return stage.addressing in stale
-
-        for stage in wanted:
-            visit(stage)
-    return {stage: needed for stage, needed in needs.items() if stage in stale}
+LOCK = Path("dvc.lock")
+TEMPORARY = Path(".dvc", "tmp")
+NODE_OR_EDGE = re.compile(r'"(?P<stage>[^"]+)"(?: -> "(?P<after>[^"]+)")?;')
 
 
-def run(needs: dict[str, set[str]], lanes: int) -> None:
-    """Run stages, each after those it needs, in as many processes as lanes."""
-    waiting, running, start = TopologicalSorter(needs), {}, time.monotonic()
+def dvc(*arguments: str) -> str:
+    """What a command of DVC prints; RuntimeError with what it complains about if it fails."""
+    done = subprocess.run(["dvc", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    return done.stdout
+
+
+def dependencies(dot: str) -> dict[str, set[str]]:
+    """The stages that each stage depends on, from the graph that `dvc dag --dot` prints.
+
+    >>> dependencies('"train"; "score"; "train" -> "score";')
+    {'train': set(), 'score': {'train'}}
+    """
+    graph: dict[str, set[str]] = {}
+    for match in NODE_OR_EDGE.finditer(dot):
+        graph.setdefault(match["stage"], set())
+        if match["after"]:
+            graph.setdefault(match["after"], set()).add(match["stage"])
+    return graph
+
+
+def stages_to_run(graph: dict[str, set[str]], changed: set[str]) -> dict[str, set[str]]:
+    """The stages that changed or depend on one that did, each with those of them that it depends on.
+
+    >>> stages_to_run({"a": set(), "b": {"a"}, "c": {"b"}, "d": {"a"}}, {"b"})
+    {'b': set(), 'c': {'b'}}
+    """
+    selected: dict[str, set[str]] = {}
+    for stage in TopologicalSorter(graph).static_order():
+        before = graph[stage] & selected.keys()
+        if before or stage in changed:
+            selected[stage] = before
+    return selected
+
+
+@contextmanager
+def only_run() -> Iterator[int]:
+    """Wait for another run in this repository to end; gives the lock's file descriptor.
+
+    The stages' processes inherit the descriptor, so that after a kill the next run also waits for those that are still alive.
+    """
+    TEMPORARY.mkdir(parents=True, exist_ok=True)
+    with Path(TEMPORARY, "run_parallel.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another run is under way: this one waits for its end.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def restore_lock_file() -> None:
+    """Put dvc.lock back as the last run found it if DVC was killed while writing it; DVC's cache has what has run since."""
+    copy = TEMPORARY / LOCK.name
+    try:
+        if LOCK.exists():
+            parse(read_text(LOCK), LOCK)
+            shutil.copyfile(LOCK, copy)
+    except ValueError:
+        if copy.exists():
+            print(f"{LOCK} is damaged: continuing from its last copy.", flush=True)
+            os.replace(copy, LOCK)
+
+
+def forget_killed_runs() -> None:
+    """Remove DVC's record of files in use, unless a command of DVC runs here.
+
+    A killed command leaves the record half written, or with its process number, which another process may have by now.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if is_dvc(process) and Path(process.cwd()) == Path.cwd():
+                return
+    Path(TEMPORARY, "rwlock").unlink(missing_ok=True)
+
+
+def reproduce(stage: str, lock: int) -> tuple[int, str, float]:
+    """Run one stage; its exit status, what it printed, and the seconds it took."""
+    start = time.monotonic()
+    done = subprocess.run(
+        ["dvc", "--wait-for-lock", "repro", "--single-item", stage],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=[lock],
+    )
+    return done.returncode, done.stdout, time.monotonic() - start
+
+
+def run(stages: dict[str, set[str]], workers: int, lock: int) -> None:
+    """Run stages, each after those it depends on, at most ``workers`` at a time; SystemExit with the output of one that fails."""
+    waiting, running, start = TopologicalSorter(stages), {}, time.monotonic()
     waiting.prepare()
-    with ProcessPoolExecutor(lanes, multiprocessing.get_context("spawn"), initializer=lane.enter) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         while waiting.is_active():
             for stage in waiting.get_ready():
-                running[pool.submit(lane.reproduce, stage)] = stage
+                running[pool.submit(reproduce, stage, lock)] = stage
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                stage, (status, printed, taken) = running.pop(future), future.result()
-                minutes, seconds = divmod(round(time.monotonic() - start), 60)
-                print(f"{minutes:3d}:{seconds:02d}  {taken:4.0f} s  {stage}", flush=True)
+                stage, (status, output, seconds) = running.pop(future), future.result()
+                minutes, rest = divmod(round(time.monotonic() - start), 60)
+                print(f"{minutes:3d}:{rest:02d}  {seconds:4.0f} s  {stage}", flush=True)
                 if status:
                     pool.shutdown(cancel_futures=True)
-                    sys.exit(printed)
+                    sys.exit(output)
                 waiting.done(stage)
 
 
-def main(*targets: str) -> None:
-    params = parse(read_text(PARAMS), PARAMS)
-    require_valid(params, PARAMS, inputs=not targets)  # a stage that is named may do without
-    threads = params["compute"]["threads"]
-    with alone(Path(__file__).stem):
-        run(changed_stages(targets), lanes=max(1, (os.cpu_count() or 1) // threads) if threads else 1)
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run_parallel", description="Run the stages that changed.")
+    parser.add_argument("stages", metavar="STAGE", nargs="*", help="a stage of dvc.yaml (default: all)")
+    targets = parser.parse_args(arguments).stages
+    threads = read_params(inputs=not targets).compute.threads  # a named stage may do without some inputs
+    workers = max(1, (os.cpu_count() or 1) // threads) if threads else 1
+    with only_run() as lock:
+        forget_killed_runs()
+        restore_lock_file()
+        graph = {}
+        for target in targets or [""]:
+            graph |= dependencies(dvc("dag", "--dot", *filter(None, [target])))
+        changed = set(json.loads(dvc("status", "--json")))
+        run(stages_to_run(graph, changed), workers, lock)
 
 
 if __name__ == "__main__":
-    try:
-        tell(main, *sys.argv[1:])
-    except BrokenProcessPool:
-        sys.exit("A process that runs stages was killed, often for lack of memory: run this again, and it goes on.")
-    except DvcException as error:
-        sys.exit(sentence(error))
+    report(main, *sys.argv[1:])

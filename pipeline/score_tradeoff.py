@@ -1,92 +1,115 @@
-"""Score a model for the trade-off, on all image sets, on the panoramas that models are tuned on and on those to choose by.
+"""Score a model for the trade-off between stability and capability: shifts, retrieval, zero-shot classification.
 
-    python -m pipeline.score_tradeoff RUN                  a fine-tuned model
-    python -m pipeline.score_tradeoff --frozen MODEL       a frozen one
-    python -m pipeline.score_tradeoff --untrained MODEL    all ways of use of a frozen one that need no training
+    python -m pipeline.score_tradeoff RUN                    a fine-tuned model
+    python -m pipeline.score_tradeoff --frozen MODEL         a frozen model
+    python -m pipeline.score_tradeoff --training-free MODEL  a frozen model with all its methods that need no training
 
-Writes results/PROFILE/scores/tradeoff/RUN.parquet (MODEL.parquet, MODEL_untrained.parquet).
+Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets and the set that models are fine-tuned on: its
+training panoramas, as many as its validation panoramas, and these. Writes results/PROFILE/measurements/tradeoff/NAME.parquet, NAME
+being RUN, MODEL or MODEL_training_free.
 """
 
+import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
 import pandas as pd
 
-from clip360.data.image_set import ImageSet, load_image_set
-from clip360.evaluation.pretraining_evaluation import setting_phrases
-from clip360.evaluation.tradeoff import average, tradeoff_scores, tradeoff_views
+from clip360.data.image_set import ImageSet
+from clip360.evaluation.pretraining_evaluation import scene_category_phrases
+from clip360.evaluation.tradeoff import average_shifts, tradeoff_measurements, tradeoff_views
 from clip360.models.clip import Clip
-from clip360.models.positional_embeddings import with_positions
-from clip360.scoring.shifts import curve, embed_distinct
+from clip360.models.positional_embeddings import with_positional_embedding
+from clip360.scoring.shifts import embed_distinct, shift_fractions
 from clip360.scoring.views import perspective_view
-from pipeline.inputs import read_model
-from pipeline.outputs import write_scores
-from pipeline.parameters import read_params, tell
+from pipeline.error_messages import report
+from pipeline.finetuned import protocol_changes, read_finetuned, read_training_panoramas
+from pipeline.inputs import load_probe_set, read_model
+from pipeline.outputs import write_measurements
+from pipeline.parameters import Parameters, read_params
 from pipeline.scenes import read_scenes
-from pipeline.tuning import read_protocol_of, read_training, read_tuned
 
 
 def main(*arguments: str) -> None:
-    params, name = read_params(), arguments[-1]
-    if arguments[0] == "--untrained":
-        untrained = params["finetune"]["untrained"][name]
-        write_scores(list(score_untrained(params, name, untrained)), params, "tradeoff", f"{name}_untrained")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.score_tradeoff",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("run", metavar="RUN", nargs="?", help="a key of finetune.runs in params.yaml")
+    target.add_argument("--frozen", metavar="MODEL", help="one of `models` in params.yaml")
+    target.add_argument("--training-free", metavar="MODEL", help="a key of finetune.training_free in params.yaml")
+    options = parser.parse_args(arguments)
+    params = read_params()
+    if model := options.training_free:
+        write_measurements(list(score_training_free(params, model)), params, "tradeoff", f"{model}_training_free")
         return
-    clip = read_model(params, name) if arguments[0] == "--frozen" else read_tuned(params, name)
-    write_scores(list(score(params, clip, {name: 1})), params, "tradeoff", name)
+    name = options.frozen or options.run
+    clip = read_model(params, name) if options.frozen else read_finetuned(params, name)
+    write_measurements(list(score(params, clip, {name: 1})), params, "tradeoff", name)
 
 
-def score_untrained(params: dict, model: str, ways: dict[str, dict]) -> Iterator[pd.DataFrame]:
-    """Scores of a frozen model used in several ways; those that only differ in ``turns`` share their embeddings."""
+def score_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:
+    """Measurements of a frozen model with every method of finetune.training_free.
 
-    def single(name: str) -> tuple[str | None, str]:
-        return ways[name].get("view"), ways[name].get("positions", "own")
+    Methods that share a view and a positional embedding share their embeddings too.
+    """
+    if model not in params.finetune.training_free:
+        models = params.finetune.training_free
+        choice = f"choose one of {', '.join(models)}" if models else "this profile has no training-free methods"
+        raise ValueError(f"finetune.training_free in params.yaml has no model {model}: {choice}")
+    methods = params.finetune.training_free[model]
 
-    for (_, positions), names in groupby(sorted(ways, key=lambda name: str(single(name))), key=single):
-        alike = {name: ways[name] for name in names}
-        changes = read_protocol_of(next(iter(alike.values())))
-        clip = with_positions(read_model(params, model, **changes), positions)
-        yield from score(params, clip, {name: way.get("turns", 1) for name, way in alike.items()})
+    def network_use(name: str) -> tuple[str | None, str]:
+        return methods[name].view, methods[name].positional_embedding
+
+    for (view, positional_embedding), names in groupby(sorted(methods, key=lambda x: str(network_use(x))), network_use):
+        clip = read_model(params, model, **protocol_changes(view))
+        clip = with_positional_embedding(clip, positional_embedding)
+        yield from score(params, clip, {name: methods[name].n_shifts for name in names})
 
 
-def score(params: dict, clip: Clip, turns: dict[str, int]) -> Iterator[pd.DataFrame]:
-    """Scores of one model under several names, each with the number of shifts that its embedding is the mean over."""
-    textual, tested = params["textual_probe"], params["visual_probe"]["tested"]
-    averaged, steps = max(turns.values()) > 1, 2 * tested
-    # The tested shifts, and some halfway between two of them; for a mean over shifts, all that lie in it.
-    shares = curve(steps) if averaged else sorted({*curve(tested), *curve(steps)[::4]})
-    views = tradeoff_views(clip, shares, control=perspective_view(**textual["control"]), mirrored=averaged)
-    for pictures in image_sets(params):
-        seen = embed_distinct(clip, pictures, views, batch=params["compute"]["batch"])
-        labels = settings(params, pictures)
-        for name, count in turns.items():
-            yield tradeoff_scores(
+def score(params: Parameters, clip: Clip, n_averaged: Mapping[str, int]) -> Iterator[pd.DataFrame]:
+    """Measurements of one model under several names, each with the number of shifts whose mean embedding represents an image.
+
+    One table for each image set and name. The shifts are those of the visual probe and some halfway between two of them; where a
+    name averages shifts, all shifts that are part of a mean.
+    """
+    n_shifts = params.visual_probe.n_shifts
+    averages, n_embedded = max(n_averaged.values()) > 1, 2 * n_shifts
+    halfway = shift_fractions(n_embedded)[::4]
+    fractions = shift_fractions(n_embedded) if averages else sorted({*shift_fractions(n_shifts), *halfway})
+    control_view = perspective_view(**params.textual_probe.control_view.model_dump())
+    views = tradeoff_views(clip, fractions, control_view=control_view, mirror_all=averages)
+    for image_set in read_image_sets(params):
+        single_pass = embed_distinct(clip, image_set, views, batch_size=params.compute.batch_size)
+        scenes = read_scenes(params, image_set)
+        for name, n in n_averaged.items():
+            embeds = average_shifts(single_pass, n_averaged=n, n_embedded=n_embedded) if averages else single_pass
+            yield tradeoff_measurements(
                 replace(clip, name=name),
-                pictures,
-                average(seen, turns=count, steps=steps) if averaged else seen,
-                generic=textual["generic"][0],
-                labels=labels,
-                classes=setting_phrases(),
+                image_set,
+                embeds,
+                generic_cue=params.textual_probe.generic_cues[0],
+                labels=scenes and [scene.category for scene in scenes],
+                classes=scene_category_phrases(),
             )
 
 
-def image_sets(params: dict) -> Iterator[ImageSet]:
-    """Those to be probed, that to choose runs by, and as many of the panoramas that models are tuned on (or all of these)."""
-    yield from (load_image_set(Path(params["data"], name)) for name in params["image_sets"])
-    training, validation = read_training(params)
-    yield training.head(params["finetune"]["validation"] or None)
+def read_image_sets(params: Parameters) -> Iterator[ImageSet]:
+    """The image sets to probe, then panoramas that models are fine-tuned on, then those that runs are chosen by.
+
+    Of the training panoramas as many as there are validation panoramas; all where there are none.
+    """
+    yield from (load_probe_set(params, name) for name in params.image_sets)
+    training, validation = read_training_panoramas(params)
+    yield training.head(params.finetune.n_validation or None)
     if validation:
         yield validation
 
 
-def settings(params: dict, pictures: ImageSet) -> list[str] | None:
-    """Where each scene of a rendered set plays; None for pictures that are no renderings."""
-    scenes = read_scenes(params, pictures)
-    return scenes and [scene.setting for scene in scenes]
-
-
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

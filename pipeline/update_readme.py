@@ -1,29 +1,73 @@
-"""Put the results of the default profile into the README, between its markers.
+"""Put tables and single values of the default profile into README.md, between their markers.
 
     python -m pipeline.update_readme
 
-The text between `<!-- NAME -->` and `<!-- end -->` becomes figures/tables/NAME.md. Other profiles leave the README alone.
+A marker names a file in figures/; what stands between it and `<!-- end -->` is replaced:
+
+    <!-- 10_claims/readme_claims.md -->                            by the whole table
+    <!-- 05_tradeoff/tradeoff.csv: ROW: value -->                  by the value, with two digits
+    <!-- 05_tradeoff/tradeoff.csv: ROW: value, low, high -->       by the value and its interval, `0.94 [0.91, 0.97]`
+
+ROW is `column=value, column=value, ...` and selects one row of the table. Under another profile README.md stays as it is.
 """
 
+import argparse
+import os
 import re
+import sys
 from pathlib import Path
 
+import pandas as pd
+
+from pipeline.error_messages import report
 from pipeline.parameters import read_params
 
 README, DEFAULT = Path("README.md"), "world"
-BLOCK = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"<!-- (?P<file>\w+/\w+\.(?:md|csv))(?:: (?P<row>[^:>]+): (?P<columns>[^:>]+))? -->.*?<!-- end -->", re.DOTALL
+)
 
 
-def fill(text: str, tables: Path) -> str:
-    """The README with every block replaced by the table it names."""
-    return BLOCK.sub(
-        lambda block: f"{block[1]}{(tables / block['name']).with_suffix('.md').read_text(encoding='utf-8')}{block[3]}",
-        text,
-    )
+def fill(text: str, figures: Path) -> str:
+    """The README with all blocks replaced; ValueError where a marker selects no single row, FileNotFoundError without the file."""
+
+    def block(match: re.Match) -> str:
+        marker, path = match[0].partition(" -->")[0] + " -->", figures / match["file"]
+        if match["row"] is None:
+            return f"{marker}\n{path.read_text(encoding='utf-8')}<!-- end -->"
+        return f"{marker}{read_value(path, match['row'], match['columns'])}<!-- end -->"
+
+    return BLOCK.sub(block, text)
+
+
+def read_value(path: Path, row: str, columns: str) -> str:
+    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row."""
+    table = pd.read_csv(path, dtype=str)
+    try:
+        for condition in re.split(r", (?=\w+=)", row):  # a value may hold a comma
+            column, value = condition.split("=", 1)
+            table = table[table[column] == value]
+        if len(table) != 1:
+            raise ValueError(f"README.md: {len(table)} rows of {path} fit `{row}`: expected 1, correct the marker")
+        value, *interval = (float(table[column].iloc[0]) for column in columns.split(", "))
+    except KeyError as error:
+        raise ValueError(f"README.md: {path} has no column {error}: correct the marker") from error
+    if not interval or any(pd.isna(interval)):
+        return f"{value:.2f}"
+    return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def main(*arguments: str) -> None:
+    argparse.ArgumentParser(
+        prog="python -m pipeline.update_readme", description="Put tables of the default profile into README.md."
+    ).parse_args(arguments)
+    params = read_params()
+    if params.profile == DEFAULT:
+        text = fill(README.read_text(encoding="utf-8"), Path(params.figures))
+        partial = README.with_name(f"{README.name}.partial")
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(partial, README)
 
 
 if __name__ == "__main__":
-    params = read_params()
-    if params["profile"] == DEFAULT:
-        text = fill(README.read_text(encoding="utf-8"), Path(params["figures"], "tables"))
-        README.write_text(text, encoding="utf-8", newline="\n")
+    report(main, *sys.argv[1:])

@@ -1,28 +1,38 @@
-"""The repository agrees with itself: pins, profiles, parameters of notebooks, dependencies of stages, the README."""
+"""The repository agrees with itself: pins, parameters of notebooks, dependencies of stages, the README."""
 
 import ast
 import re
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.profiles import compose, profile_names, use_profile
+from pipeline.parameters import read_params
 from pipeline.run_notebook import (
     fill_parameters,
-    parameter_literals,
-    parameter_values,
+    find_value,
     parameters_source,
+    prepare,
+    read_parameters_cell,
     remove_traces,
+    required_parameter,
 )
-from pipeline.update_readme import fill
+from pipeline.update_readme import BLOCK, fill
+from tests.copies import environment
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+# What checks parameters and reports errors decides whether a stage runs, not what it writes.
+NO_DEPENDENCIES = {"__init__", "parameters", "checks", "error_messages", "parent"}
 
 
 def load(path: str | Path) -> dict:
     return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+
+
+STAGES = {name: stage.get("do", stage) for name, stage in load("dvc.yaml")["stages"].items()}
 
 
 def test_pip_and_conda_install_the_same():
@@ -37,109 +47,168 @@ def test_pip_and_conda_install_the_same():
     assert not unpinned
 
 
-def test_the_default_profile_is_what_is_committed():
-    assert Path("params.yaml").read_bytes() == Path("profiles/world.yaml").read_bytes()
-
-
-def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypatch):
-    for path in Path("profiles").glob("*.yaml"):
-        (tmp_path / "profiles").mkdir(exist_ok=True)
-        (tmp_path / "profiles" / path.name).write_bytes(path.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    use_profile("world")
-    default = Path("params.yaml").read_bytes()
-    for name in profile_names():
-        use_profile(name)
-        assert load("params.yaml")["profile"] == name
-        assert load("params.yaml").keys() == load("profiles/world.yaml").keys()
-    use_profile("world")
-    assert Path("params.yaml").read_bytes() == default
-    Path("params.yaml").write_bytes(default + b"# mine\n")
-    with pytest.raises(ValueError, match="was edited by hand"):
-        use_profile("tiny")
-    with pytest.raises(ValueError, match="there is no profile 'huge'"):
-        use_profile("huge")
-
-
-def test_names_of_fine_tuning_runs_are_unique_over_all_profiles(tmp_path):
-    """They alone name the stages, and profiles share dvc.lock."""
-    names = []
-    for profile in profile_names():
-        (tmp_path / "params.yaml").write_text(compose(profile), encoding="utf-8")
-        names += load(tmp_path / "params.yaml")["finetune"]["runs"]
-    assert len(names) == len(set(names)) > len(profile_names())
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_source_notebook_is_clean_and_shows_the_default_parameters(path):
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
-    params = load("params.yaml")
-    for name, literal in parameter_literals(parameters_source(notebook)).items():
-        if name in params:
-            assert ast.literal_eval(literal) == params[name], f"{path}: {name} differs from params.yaml"
+    sections = load("profiles/world.yaml") | {"output": f"figures/{path.stem}"}
+    for name, (literal, key) in read_parameters_cell(parameters_source(notebook)).items():
+        assert ast.literal_eval(literal) == find_value(sections, key), (
+            f"{path}: {name} differs from profiles/world.yaml"
+        )
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert code.count("os.chdir(") == 1  # JupyterLab and nbval start a notebook in its own folder
 
 
-def imported(source: str) -> set[str]:
-    """Modules of the project that a source imports."""
+def source_of(path: Path) -> str:
+    """The Python source of a module or of a notebook."""
+    if path.suffix == ".py":
+        return path.read_text(encoding="utf-8")
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+@cache
+def imported(path: Path) -> frozenset[Path]:
+    """The modules of the project that a module or notebook imports, with the packages that hold them."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
+    for node in ast.walk(ast.parse(source_of(path))):
+        if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    files = {Path(*name.split(".")).with_suffix(".py") for name in names if name}
-    return {str(file) for file in files if file.is_file() and file.parts[0] in ("lib", "stages")}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    files = set()
+    for package, *rest in (name.split(".") for name in names):
+        folder = {"clip360": Path("lib"), "pipeline": Path("pipeline")}.get(package)
+        if folder and rest:
+            module = folder.joinpath(*rest)
+            files |= {file for file in (module.with_suffix(".py"), module / "__init__.py") if file.is_file()}
+    return frozenset(files | {file.parent / "__init__.py" for file in files if file.parent.parent.name == "lib"})
 
 
-def sources(command: str) -> tuple[str, str]:
-    """The file that a stage's command runs, and its Python source."""
-    if match := re.search(r"notebooks/\w+\.ipynb", command):
-        cells = nbformat.read(match[0], as_version=4).cells
-        return match[0], "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    script = re.search(r"-m (stages\.\w+)", command)[1].replace(".", "/") + ".py"
-    return script, Path(script).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", load("dvc.yaml")["stages"])
-def test_a_stage_depends_on_all_the_code_it_runs(name):
-    stage = load("dvc.yaml")["stages"][name]
-    stage = stage.get("do", stage)
-    file, source = sources(stage["cmd"])
-    needed, waiting = {file}, imported(source)
+def code_run_by(path: Path) -> set[Path]:
+    """A script or notebook and all that it imports, directly or not."""
+    found, waiting = set(), {path}
     while waiting:
         module = waiting.pop()
-        needed.add(module)
-        waiting |= imported(Path(module).read_text(encoding="utf-8")) - needed
-    covered = [dep for dep in stage["deps"]]
-    missing = [module for module in needed if not any(module == dep or module.startswith(f"{dep}/") for dep in covered)]
-    assert not missing, f"stage {name} runs {missing} without depending on it"
-    sections = {param.split(".")[0] for param in stage["params"]}
-    assert sections <= load("params.yaml").keys()
-    if file.endswith(".ipynb"):
-        used = (
-            parameter_literals(parameters_source(nbformat.read(file, as_version=4))).keys() & load("params.yaml").keys()
-        )
-        assert used == sections, f"stage {name}: the parameters cell and `params` name different sections"
+        found.add(module)
+        if module.parent.name != "pipeline" or module.stem not in NO_DEPENDENCIES:
+            waiting |= imported(module) - found
+    return found
+
+
+def scripts_of(command: str) -> list[Path]:
+    """The script that a stage's command runs, and the notebook that this script renders."""
+    module, *arguments = re.fullmatch(r"python -m pipeline\.(\S+) ?(.*)", command).groups()
+    script = Path("pipeline", f"{module}.py")
+    return [script] + ([Path("notebooks", f"{arguments[0]}.ipynb")] if module == "run_notebook" else [])
+
+
+def dependency(module: Path) -> str:
+    """What a stage that runs a module depends on: its room of lib/, or the file."""
+    return str(module.parent) if module.parts[0] == "lib" and len(module.parts) > 2 else str(module)
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "replicate"])
+def test_a_stage_depends_on_the_code_that_it_runs_and_on_no_other(name):
+    modules = set().union(*(code_run_by(script) for script in scripts_of(STAGES[name]["cmd"])))
+    needed = {
+        dependency(module)
+        for module in modules
+        if module.parent.name != "pipeline" or module.stem not in NO_DEPENDENCIES
+    }
+    declared = {dep for dep in STAGES[name]["deps"] if dep.startswith(("lib/", "pipeline/", "notebooks/"))}
+    assert declared == needed
+
+
+def test_training_depends_on_few_rooms():
+    rooms = {dep for dep in STAGES["train"]["deps"] if dep.startswith("lib/")}
+    assert rooms <= {"lib/geometry", "lib/data", "lib/models"}
+    tuning = {dep for dep in STAGES["finetune"]["deps"] if dep.startswith("lib/")}
+    assert not tuning & {"lib/world", "lib/evaluation", "lib/stats", "lib/figures"}
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "replicate"])
+def test_a_stage_names_the_parameters_that_it_reads(name):
+    params = STAGES[name]["params"]
+    script, *notebooks = scripts_of(STAGES[name]["cmd"])
+    assert {key.split(".")[0] for key in params} <= read_params().model_dump().keys()
+    if notebooks:
+        notebook = nbformat.read(notebooks[0], as_version=4)
+        keys = {key.removesuffix(".*") for _, key in read_parameters_cell(parameters_source(notebook)).values()}
+        keys = {"figures" if key == "output" else key for key in keys} | {required_parameter(notebook)} - {None}
+        redundant = {key for key in keys for other in keys if key.startswith(f"{other}.")}
+        assert set(params) == keys - redundant
+        return
+    modules = [module for module in code_run_by(script) if module.parent.name == "pipeline"]
+    read = set(re.findall(r"\bparams\.(\w+)", "\n".join(map(source_of, modules)))) & read_params().model_dump().keys()
+    read_here = set(re.findall(r"\bparams\.(\w+)", source_of(script))) & read_params().model_dump().keys()
+    named = {key.split(".")[0] for key in params} - {
+        "profile",
+        "compute",
+    }  # also read by params.results and pipeline/__init__.py
+    assert named <= read and read_here <= named | {"profile", "compute"}
+
+
+def test_every_stage_of_the_lock_file_exists():
+    listed = subprocess.run(["dvc", "stage", "list", "--name-only"], capture_output=True, text=True, env=environment())
+    assert load("dvc.lock")["stages"].keys() <= set(listed.stdout.split())
+
+
+def test_the_pipeline_can_be_read_at_one_sitting():
+    assert len(Path("dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 500 and len(STAGES) < 50
+    assert all(stage["desc"] for stage in STAGES.values())
 
 
 def test_the_readme_shows_what_the_pipeline_wrote():
     text = Path("README.md").read_text(encoding="utf-8")
-    assert text.count("<!-- end -->") >= 2
-    assert fill(text, Path("figures/tables")) == text
+    assert text.count("<!-- end -->") == len(BLOCK.findall(text)) >= 2
+    assert fill(text, Path("figures")) == text
+    folders = {match["file"].split("/")[0] for match in BLOCK.finditer(text)}
+    assert {f"${{figures}}/{folder}" for folder in folders} <= set(STAGES["readme"]["deps"])
 
 
-def test_parameters_come_from_the_file_or_the_command_line():
-    source = "seed = 1  # of all draws\nmodel = 'a'"
-    assert fill_parameters(source, parameter_values(source, {"seed": 7, "model": "b"}, {"model": "c"})) == (
-        "seed = 7  # of all draws\nmodel = 'c'"
+def test_the_readme_takes_tables_and_values(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/t.csv").write_text('model,view,value,low,high\nx,"own, wide",0.126,0,1\nx,squash,-1,,\n')
+    (tmp_path / "a/t.md").write_text("| a |\n")
+    assert fill("<!-- a/t.md --><!-- end -->", tmp_path) == "<!-- a/t.md -->\n| a |\n<!-- end -->"
+    marker = "<!-- a/t.csv: model=x, view=own, wide: value, low, high -->"
+    assert fill(f"{marker}?<!-- end -->", tmp_path) == f"{marker}0.13 [0.00, 1.00]<!-- end -->"
+    marker = "<!-- a/t.csv: view=squash: value, low, high -->"
+    assert fill(f"{marker}?<!-- end -->", tmp_path) == f"{marker}-1.00<!-- end -->"
+    with pytest.raises(ValueError, match="2 rows of .*t.csv fit `model=x`: expected 1"):
+        fill("<!-- a/t.csv: model=x: value --><!-- end -->", tmp_path)
+    with pytest.raises(ValueError, match="t.csv has no column 'colour'"):
+        fill("<!-- a/t.csv: view=squash: colour --><!-- end -->", tmp_path)
+
+
+def test_parameters_come_from_the_keys_in_the_comments():
+    source = 'seed = 1  # probe.seed\nmodels = [\n    "a",\n]  # models.*'
+    sections = {"probe": {"seed": 7}, "models": {"b": {}, "c": {}}}
+    assert fill_parameters(source, sections) == "seed = 7  # probe.seed\nmodels = ['b', 'c']  # models.*"
+    with pytest.raises(ValueError, match="`probe.sed` is no key of params.yaml: correct it; did you mean seed?"):
+        fill_parameters("seed = 1  # probe.sed", sections)
+    with pytest.raises(ValueError, match="`probe.seed.*` is no section"):
+        fill_parameters("seed = [1]  # probe.seed.*", sections)
+    for line in ("seed = 1", "seed = 1  # of all draws", "seed = int(1)  # probe.seed"):
+        with pytest.raises(ValueError, match="expected `name = literal  # key`, found `seed = "):
+            fill_parameters(line, sections)
+
+
+def test_a_notebook_that_does_not_apply_is_its_title_and_a_sentence():
+    cells = [nbformat.v4.new_markdown_cell("# Title\n\nText"), nbformat.v4.new_code_cell("1")]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"clip360": {"requires": "training_pictures"}})
+    prepare(notebook, {"profile": "paper", "training_pictures": {}}, Path("figures/a"))
+    (cell,) = notebook.cells
+    sentence = (
+        "This notebook needs `training_pictures`, which the profile `paper` leaves empty: there is nothing to show."
     )
-    with pytest.raises(ValueError, match="the parameters cell has no `sed`"):
-        parameter_values(source, {"seed": 7, "model": "b"}, {"sed": 1})
-    with pytest.raises(ValueError, match="`model` has no value"):
-        parameter_values(source, {"seed": 7}, {})
+    assert cell.source == f"# Title\n\n{sentence}" and cell.id == "cell-01"
 
 
 def test_what_differs_between_equal_runs_is_removed():
-    def ran(address: str, seconds: float):
+    def run(address: str, seconds: float):
         cell = nbformat.v4.new_code_cell("f", execution_count=1, metadata={"papermill": {"duration": seconds}})
         cell.outputs = [
             nbformat.v4.new_output("stream", name="stderr", text=f"{seconds} s"),
@@ -152,5 +221,5 @@ def test_what_differs_between_equal_runs_is_removed():
         remove_traces(notebook)
         return notebook
 
-    assert ran("0x7f01", 1.0) == ran("0x7f02", 2.0)
-    assert [output.output_type for output in ran("0x1", 1).cells[0].outputs] == ["stream", "execute_result"]
+    assert run("0x7f01", 1.0) == run("0x7f02", 2.0)
+    assert [output.output_type for output in run("0x1", 1).cells[0].outputs] == ["stream", "execute_result"]

@@ -11,21 +11,22 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import open_clip
 import pandas as pd
 import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
-from clip360 import polyhaven
+from clip360.data import poly_haven
 from clip360.data.checks import check_image_set
-from clip360.data.image_set import load_image_set, read_picture
-from clip360.finetune.files import CONFIGURATION, DESCRIPTION, TRAINED
-from clip360.finetune.loop import _Checkpoint
+from clip360.data.image_set import load_image_set, read_image
+from clip360.finetune.files import ADAPTER_CONFIG, METHOD_FILE, TRAINED_WEIGHTS
+from clip360.finetune.loop import Checkpoint
 from clip360.finetune.lora import attach_lora, save_adapter
-from clip360.finetune.methods import load_tuned
+from clip360.finetune.methods import load_finetuned
 from clip360.models.clip import CONFIGURATION as ARCHITECTURE
 from clip360.models.clip import PICKLED, WEIGHTS, load_clip
-from clip360.models.weights import Weights, fetch_clip
+from clip360.models.weights import WeightSource, fetch_clip
 from clip360.scoring.report import write_report
 from pipeline.import_polyhaven import ATTRIBUTION, import_panoramas
 from tests.small_clips import small_clip
@@ -64,23 +65,28 @@ def test_weights_that_would_run_a_program_are_refused(model, tmp_path, kind):
 
     weights = {"state_dict": {"logit_scale": torch.zeros(()), "visual.proj": Program(trace)}}
     save(weights, tmp_path / "weights.pt")
-    given = Weights(str(model / ARCHITECTURE), str(tmp_path / "weights.pt"))
+    given = WeightSource(str(model / ARCHITECTURE), str(tmp_path / "weights.pt"))
     plain, adapter = load_clip(model), tmp_path / "adapter"
-    save_adapter(attach_lora(load_clip(model), targets="released", rank=2, alpha=4, dropout=0.0, seed=0), adapter)
+    save_adapter(
+        attach_lora(load_clip(model), targets="lora_as_released", rank=2, alpha=4, dropout=0.0, seed=0), adapter
+    )
     (adapter / "adapter_model.safetensors").unlink()
     save(weights, adapter / "adapter_model.bin")
-    objective, optimiser = SimpleNamespace(kept={}, looks=0), torch.optim.SGD(plain.network.parameters())
-    checkpoint = _Checkpoint(tmp_path, (), objective, plain, optimiser)
+    objective, optimiser = (
+        SimpleNamespace(reference={}, images_without_gradient=0),
+        torch.optim.SGD(plain.network.parameters()),
+    )
+    checkpoint = Checkpoint(tmp_path, (), objective, plain, optimiser)
     save(weights, checkpoint.path)
     (model / WEIGHTS).unlink()
     save(weights, model / PICKLED)
     for load in (
         lambda: load_clip(model),
         lambda: fetch_clip(tmp_path / "fetched", given),
-        lambda: load_tuned(plain, adapter),
+        lambda: load_finetuned(plain, adapter),
         checkpoint.load,
     ):
-        with pytest.raises(ValueError, match="what else a pickle holds could run programs") as told:
+        with pytest.raises(ValueError, match="the file holds more than tensors, and a pickle can run programs") as told:
             load()
         assert str(told.value).isprintable() and "weights_only" not in str(told.value)
     assert not trace.exists() and not (tmp_path / "fetched").exists()
@@ -96,12 +102,12 @@ def test_weights_of_another_form_are_refused(model, content):
 
 
 TUNED = {
-    "no json": (DESCRIPTION, b"{"),
-    "no strategy": (DESCRIPTION, b'{"adapter": {}}'),
-    "a list": (DESCRIPTION, b"[]"),
-    "no weights": (TRAINED, b"\0"),
-    "no adapter": (CONFIGURATION, b"[]"),
-    "another adapter": (CONFIGURATION, b'{"peft_type": "NONE", "target_modules": ["c_fc"]}'),
+    "no json": (METHOD_FILE, b"{"),
+    "no method": (METHOD_FILE, b'{"lora": {}}'),
+    "a list": (METHOD_FILE, b"[]"),
+    "no weights": (TRAINED_WEIGHTS, b"\0"),
+    "no adapter": (ADAPTER_CONFIG, b"[]"),
+    "another adapter": (ADAPTER_CONFIG, b'{"peft_type": "NONE", "target_modules": ["c_fc"]}'),
 }
 
 
@@ -110,51 +116,51 @@ def test_a_tuned_model_of_another_form_is_refused(model, tmp_path, fault):
     file, content = TUNED[fault]
     folder = tmp_path / "tuned"
     folder.mkdir()
-    (folder / DESCRIPTION).write_text(json.dumps({"strategy": "image_tower", "adapter": {}}))
+    (folder / METHOD_FILE).write_text(json.dumps({"method": "image_tower", "lora": {}}))
     (folder / "adapter_model.safetensors").write_bytes(b"\0")
     (folder / file).write_bytes(content)
     with pytest.raises(ValueError, match="tuned does not fit the model model: .") as told:
-        load_tuned(load_clip(model), folder)
+        load_finetuned(load_clip(model), folder)
     assert str(told.value).isprintable()
 
 
 def test_an_adapter_without_weights_is_not_looked_for_elsewhere(model, tmp_path, monkeypatch):
     """peft takes a folder without weights for a repository of a hub."""
-    (tmp_path / CONFIGURATION).write_text('{"peft_type": "LORA", "target_modules": ["c_fc"]}')
+    (tmp_path / ADAPTER_CONFIG).write_text('{"peft_type": "LORA", "target_modules": ["c_fc"]}')
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("it asked the network"))
     with pytest.raises(FileNotFoundError, match="holds no weights"):
-        load_tuned(load_clip(model), tmp_path)
+        load_finetuned(load_clip(model), tmp_path)
 
 
 @pytest.fixture
-def pictures(tmp_path) -> Path:
-    """An image set of one picture, and a picture beside the set."""
+def image_set(tmp_path) -> Path:
+    """The folder of an image set with one image; another image lies outside it."""
     (tmp_path / "set").mkdir()
-    for place in (tmp_path / "set" / "a.png", tmp_path / "secret.png"):
-        Image.new("RGB", (8, 4)).save(place)
+    for path in (tmp_path / "set" / "a.png", tmp_path / "secret.png"):
+        Image.new("RGB", (8, 4)).save(path)
     return tmp_path / "set"
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "{}/secret.png", "./a.png", "sub/../a.png", "..", "a.png/."])
-def test_a_name_leads_to_a_file_of_the_folder_and_nowhere_else(pictures, name):
-    name = name.format(pictures.parent)
-    (pictures / "sub").mkdir()
-    pd.DataFrame({"image": [name], "caption": "sea"}).to_csv(pictures / "captions.csv", index=False)
+def test_a_name_refers_to_a_file_of_the_folder_and_nowhere_else(image_set, name):
+    name = name.format(image_set.parent)
+    (image_set / "sub").mkdir()
+    pd.DataFrame({"image": [name], "caption": "sea"}).to_csv(image_set / "captions.csv", index=False)
     with pytest.raises(ValueError, match="is named in captions.csv, but there is no such"):
-        load_image_set(pictures)
-    assert set(check_image_set(pictures).severity) == {"error"}
+        load_image_set(image_set)
+    assert set(check_image_set(image_set, tokenizer=open_clip.get_tokenizer("ViT-B-32")).severity) == {"error"}
 
 
-def test_a_file_of_the_folder_may_be_a_link_to_a_picture_and_to_nothing_else(pictures):
-    """As DVC lays files out. A folder's links are its owner's; what is no picture is not told."""
-    (pictures / "a.png").unlink()
-    (pictures / "a.png").symlink_to(pictures.parent / "secret.png")
-    (pictures / "captions.csv").write_text("image,caption\na.png,sea\n")
-    assert len(next(load_image_set(pictures).batches(1))) == 1
-    (pictures.parent / "secret.png").write_text("a password")
-    with pytest.raises(ValueError, match="a.png cannot be read as a picture") as told:
-        list(load_image_set(pictures).batches(1))
-    assert "password" not in str(told.value)
+def test_a_file_of_the_folder_may_be_a_link_to_an_image_and_to_nothing_else(image_set):
+    """DVC creates such links. Messages about other files do not repeat their content."""
+    (image_set / "a.png").unlink()
+    (image_set / "a.png").symlink_to(image_set.parent / "secret.png")
+    (image_set / "captions.csv").write_text("image,caption\na.png,sea\n")
+    assert len(next(load_image_set(image_set).batches(1))) == 1
+    (image_set.parent / "secret.png").write_text("a password")
+    with pytest.raises(ValueError, match="a.png cannot be read as an image") as caught:
+        list(load_image_set(image_set).batches(1))
+    assert "password" not in str(caught.value)
 
 
 def test_formats_that_are_read_by_other_programs_are_refused(tmp_path, monkeypatch):
@@ -162,12 +168,12 @@ def test_formats_that_are_read_by_other_programs_are_refused(tmp_path, monkeypat
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("it called a program"))
     Image.new("RGB", (8, 4)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match="a.jpg cannot be read as a picture"):
-        read_picture(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="a.jpg cannot be read as an image"):
+        read_image(tmp_path / "a.jpg")
 
 
 def png_header(width: int, height: int) -> bytes:
-    """The beginning of a PNG file, a few bytes that promise so many pixels."""
+    """The beginning of a PNG file: a few bytes that declare so many pixels."""
     chunks = (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0"))
     parts = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
@@ -175,21 +181,21 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
+def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
     (tmp_path / "vast.png").write_bytes(png_header(60_000, 30_000))
     with pytest.raises(ValueError, match=r"vast.png has too many pixels \(.*\): make it smaller"):
-        read_picture(tmp_path / "vast.png")
+        read_image(tmp_path / "vast.png")
 
 
 def test_a_large_panorama_is_read_without_a_warning(tmp_path):
-    """A few bytes that promise 16384 x 8192 pixels: what is wrong with them is not their number."""
+    """A few bytes that declare 16384 x 8192 pixels are damaged, but not too large."""
     (tmp_path / "large.png").write_bytes(png_header(16_384, 8_192))
     code = (
-        "import sys; from pathlib import Path; from clip360.data.image_set import read_picture\n"
-        "try: read_picture(Path(sys.argv[1]))\nexcept ValueError as error: print(error)"
+        "import sys; from pathlib import Path; from clip360.data.image_set import read_image\n"
+        "try: read_image(Path(sys.argv[1]))\nexcept ValueError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True)
-    assert not done.stderr and "large.png cannot be read as a picture (" in done.stdout
+    assert not done.stderr and "large.png cannot be read as an image (" in done.stdout
 
 
 class Page(HTMLParser):
@@ -231,7 +237,7 @@ def test_nothing_in_a_report_acts(tmp_path):
         pd.DataFrame({"image": names, "caption": texts}).to_csv(folder / "captions.csv", index=False)
         pictures = load_image_set(folder)
         scores = pictures.table.assign(score=1.0, robust=1.0, spread=1.0, worst=1.0, worst_yaw=0.0, seam=1.0)
-        write_report(folder / "report.html", scores, pictures, model=texts[0], view=texts[1], shifts=2)
+        write_report(folder / "report.html", scores, pictures, model=texts[0], view=texts[1], n_shifts=2)
         return Page((folder / "report.html").read_text(encoding="utf-8"))
 
     plain, hostile = page([f"text {k}" for k in range(len(HOSTILE))]), page(HOSTILE)
@@ -255,7 +261,7 @@ def test_an_import_writes_nothing_outside_its_folder(tmp_path, asset):
 
 
 def test_an_import_takes_no_file_and_no_record_for_a_panorama(tmp_path, monkeypatch):
-    get = polyhaven.connect(rate=10_000, backoff=0)
+    get = poly_haven.connect(rate=10_000, backoff=0)
     with pytest.raises(RuntimeError, match="cannot be fetched"):
         get(Path("/etc/hostname").as_uri(), len)
     (tmp_path / "images").mkdir()
@@ -264,6 +270,6 @@ def test_an_import_takes_no_file_and_no_record_for_a_panorama(tmp_path, monkeypa
     pd.DataFrame([record]).to_csv(tmp_path / "attribution.csv", index=False)
     import_panoramas(tmp_path, height=4, api="", get=offer("up", url=3))
     assert pd.read_csv(tmp_path / "captions.csv").empty
-    monkeypatch.setattr(polyhaven, "HIGHEST", 3)
+    monkeypatch.setattr(poly_haven, "MAX_HEIGHT", 3)
     with pytest.raises(ValueError, match="8 x 4, not twice as wide as high and 2 to 3 high"):
-        polyhaven._scaled_down((tmp_path / "up.jpg").read_bytes(), 2)
+        poly_haven._scaled_down((tmp_path / "up.jpg").read_bytes(), 2)

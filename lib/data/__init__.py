@@ -1,1 +1,1 @@
-"""Image sets on disk, their captions and their faults."""
+"""Image sets on disk, their captions and their problems."""

@@ -1,7 +1,7 @@
-"""Panoramas of Poly Haven (https://polyhaven.com, CC0): a client of its public API, and captions from what it tells.
+"""Panoramas of Poly Haven (https://polyhaven.com, CC0): a client of its public API, and captions from its metadata.
 
 ``/assets?type=hdris`` lists the assets; ``/files/ID`` the files of one, with a tone-mapped JPEG, its size and its MD5.
-The API's terms ask for a User-Agent of one's own, and for the credit "Powered by Poly Haven".
+The terms of the API ask for a User-Agent specific to the client, and for the credit "Powered by Poly Haven".
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 API = "https://api.polyhaven.com"
-FORMAT = {"hdr", "hdri", "panorama", "panoramic", "equirectangular", "spherical", "backplate", "backplates"}
-SAID = {  # what a caption makes of a category
+FORMAT_WORDS = {"hdr", "hdri", "panorama", "panoramic", "equirectangular", "spherical", "backplate", "backplates"}
+CATEGORY_PHRASES = {  # the phrase of a caption for each category
     "studio": "in a studio",
     "indoor": "indoors",
     "outdoor": "outdoors",
@@ -31,16 +31,16 @@ SAID = {  # what a caption makes of a category
     "partly cloudy": "in partly cloudy weather",
     "overcast": "in overcast weather",
 }
-TAGS = 5  # at most as many in a caption
-REPEATS = 5  # of a request that gets no answer, or is refused for now
-ATTEMPTS = 3  # at a body that arrives damaged
-HIGHEST = 16_384  # pixels of a picture that is decoded
+MAX_TAGS = 5  # in a caption
+MAX_RETRIES = 5  # of a request that fails or is refused temporarily
+MAX_DOWNLOADS = 3  # of a body that arrives damaged
+MAX_HEIGHT = 16_384  # pixels of an image to decode
 
 
 def caption(name: str, categories: Iterable[str], tags: Iterable[str]) -> str:
-    """Caption of an asset: its name, then what ``SAID`` makes of its categories, then its first tags.
+    """Caption of an asset: its name, then the phrases of its categories, then its first tags.
 
-    Words that name the format are left out, and so are words with digits and tags that the name says already.
+    The caption leaves out words that name the format, words with digits, and tags whose words are all in the name.
 
     >>> caption("Parched Canal 02", ["nature", "clear", "outdoor"], ["tree", "canal", "dry grass"])
     'a parched canal outdoors in clear weather: tree, dry grass'
@@ -49,43 +49,44 @@ def caption(name: str, categories: Iterable[str], tags: Iterable[str]) -> str:
     """
     name = _plain(name) or "place"
     article = "an" if name[0] in "aeiou" else "a"
-    phrases = [phrase for category, phrase in SAID.items() if category in categories]
-    unsaid = [tag for tag in dict.fromkeys(map(_plain, tags)) if not set(tag.split()) <= set(name.split())]
-    return " ".join([article, name, *phrases]) + (": " + ", ".join(unsaid[:TAGS]) if unsaid else "")
+    phrases = [phrase for category, phrase in CATEGORY_PHRASES.items() if category in categories]
+    new_tags = [tag for tag in dict.fromkeys(map(_plain, tags)) if not set(tag.split()) <= set(name.split())]
+    return " ".join([article, name, *phrases]) + (": " + ", ".join(new_tags[:MAX_TAGS]) if new_tags else "")
 
 
 def _plain(text: str) -> str:
     words = re.findall(r"[\w'-]+", text.lower().replace("_", " "))
-    return " ".join(word for word in words if word not in FORMAT and not re.search(r"\d", word))
+    return " ".join(word for word in words if word not in FORMAT_WORDS and not re.search(r"\d", word))
 
 
 def connect(rate: float = 2.0, timeout: float = 30.0, backoff: float = 1.0) -> Callable:
-    """A function ``get(url, read)`` that returns what ``read`` makes of the bytes at ``url``.
+    """A function ``get(url, read)`` that returns ``read(body)`` of the bytes at ``url``.
 
-    At most ``rate`` requests a second, repeated ones too. A request that gets no answer for ``timeout`` seconds, or the
-    status 429 or 5xx, is repeated at once, then after ``backoff`` times 2, 4, 8, ... seconds, or when Retry-After says;
-    bytes that ``read`` refuses with ValueError are fetched anew. Where that does not help, ``get`` raises RuntimeError.
+    It sends at most ``rate`` requests per second, retries included. It retries a request without an answer for ``timeout``
+    seconds, or with status 429 or 5xx, at once, then after ``backoff`` times 2, 4, 8, ... seconds, or at the time of
+    Retry-After. It downloads bytes again that ``read`` rejects with ValueError. ``get`` raises RuntimeError when the last
+    retry fails.
     """
-    due = 0.0
+    next_request = 0.0
 
     def pace() -> None:
-        nonlocal due
-        time.sleep(max(0.0, due - time.monotonic()))
-        due = time.monotonic() + 1 / rate
+        nonlocal next_request
+        time.sleep(max(0.0, next_request - time.monotonic()))
+        next_request = time.monotonic() + 1 / rate
 
-    class PacedRetry(Retry):  # Retry alone repeats outside the rate
+    class PacedRetry(Retry):  # Retry alone does not keep to the rate
         def sleep(self, response=None) -> None:
             super().sleep(response)
             pace()
 
-    retry = PacedRetry(REPEATS, backoff_factor=backoff, status_forcelist=[429, *range(500, 600)])
+    retry = PacedRetry(MAX_RETRIES, backoff_factor=backoff, status_forcelist=[429, *range(500, 600)])
     session = requests.Session()
     session.headers["User-Agent"] = "clip360"
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def get(url: str, read: Callable):
-        for attempt in range(ATTEMPTS):
+        for attempt in range(MAX_DOWNLOADS):
             time.sleep(backoff * 2**attempt if attempt else 0)
             pace()
             try:
@@ -93,21 +94,21 @@ def connect(rate: float = 2.0, timeout: float = 30.0, backoff: float = 1.0) -> C
                 response.raise_for_status()
             except requests.RequestException as error:
                 raise RuntimeError(
-                    f"{url} cannot be fetched ({error}): import again later, it goes on where it stopped"
+                    f"{url} cannot be fetched ({error}): import again later, it continues where it stopped"
                 ) from error
             try:
                 return read(_body(response))
             except ValueError as error:
-                fault = error
+                damage = error
         raise RuntimeError(
-            f"{url} came damaged {ATTEMPTS} times ({fault}): import again later, it goes on where it stopped"
-        ) from fault
+            f"{url} came damaged {MAX_DOWNLOADS} times ({damage}): import again later, it continues where it stopped"
+        ) from damage
 
     return get
 
 
 def _body(response: requests.Response) -> bytes:
-    # What arrived of a body that breaks off is returned: its reader tells best what is missing.
+    # Return an incomplete body too: its reader reports best what is missing.
     response.raw.enforce_content_length = False
     body = bytearray()
     try:
@@ -119,14 +120,14 @@ def _body(response: requests.Response) -> bytes:
 
 
 def list_assets(get: Callable, api: str) -> dict[str, dict]:
-    """What the API tells of each panorama (its name, categories, tags, authors, ...), in the order of the ids."""
+    """The metadata of each panorama (name, categories, tags, authors, ...) by its id, sorted by id; errors as for ``get``."""
 
     def read(body: bytes) -> dict[str, dict]:
         assets = _json_object(body)
-        for asset, about in assets.items():
-            named = isinstance(about, dict) and isinstance(about.get("name"), str)
-            told = named and all(map(_are_texts, (about.get(key) for key in ("categories", "tags", "authors"))))
-            if not told or not re.fullmatch("[A-Za-z0-9_-]{1,200}", asset):  # an id becomes a file name
+        for asset, metadata in assets.items():
+            named = isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
+            valid = named and all(map(_are_texts, (metadata.get(key) for key in ("categories", "tags", "authors"))))
+            if not valid or not re.fullmatch("[A-Za-z0-9_-]{1,200}", asset):  # an id becomes a file name
                 raise ValueError(f"expected assets with a plain id, a name, and texts, found {asset!r}")
         return dict(sorted(assets.items()))
 
@@ -138,19 +139,19 @@ def _are_texts(value: object) -> bool:
 
 
 def fetch_panorama(get: Callable, api: str, asset: str, height: int) -> tuple[Image.Image, str, str]:
-    """The tone-mapped picture of an asset, scaled down to 2 ``height`` x ``height``, and URL and MD5 of the original.
+    """The tone-mapped image of an asset, scaled down to 2 ``height`` x ``height``, and URL and MD5 of the original.
 
-    Raises ValueError if there is no such picture, or it is not 2:1 or too small, and RuntimeError as ``get`` does.
+    Raises ValueError if the asset has no such image, or it is not 2:1 or too small, and RuntimeError as ``get`` does.
     """
     file = get(f"{api}/files/{asset}", _json_object).get("tonemapped")
     if not isinstance(file, dict) or not {"size", "md5"} <= file.keys() or not isinstance(file.get("url"), str):
-        raise ValueError(f"{asset} has no tone-mapped picture with URL, size and MD5")
+        raise ValueError(f"{asset} has no tone-mapped image with URL, size and MD5")
 
     def check(body: bytes) -> bytes:
         md5 = hashlib.md5(body).hexdigest()
         if (len(body), md5) != (file["size"], file["md5"]):
             raise ValueError(
-                f"picture of {asset}: expected {file['size']} bytes with MD5 {file['md5']},"
+                f"image of {asset}: expected {file['size']} bytes with MD5 {file['md5']},"
                 f" found {len(body)} bytes with MD5 {md5}"
             )
         return body
@@ -159,7 +160,7 @@ def fetch_panorama(get: Callable, api: str, asset: str, height: int) -> tuple[Im
     try:
         return _scaled_down(body, height), file["url"], file["md5"]
     except (ValueError, SyntaxError, OSError) as error:  # SyntaxError is what PIL raises for other formats
-        raise ValueError(f"the picture of {asset} is not as expected: {error}") from error
+        raise ValueError(f"the image of {asset} is not as expected: {error}") from error
 
 
 def _json_object(body: bytes) -> dict:
@@ -170,12 +171,10 @@ def _json_object(body: bytes) -> dict:
 
 
 def _scaled_down(jpeg: bytes, height: int) -> Image.Image:
-    # Image.open would refuse the largest of these pictures, 24k wide, as an attack.
-    picture = JpegImageFile(io.BytesIO(jpeg))
-    if picture.width != 2 * picture.height or not height <= picture.height <= HIGHEST:
-        raise ValueError(
-            f"{picture.width} x {picture.height}, not twice as wide as high and {height} to {HIGHEST} high"
-        )
-    # Decoded no larger than the filter needs, as all its pixels can take a gigabyte.
-    _, box = picture.draft("RGB", (8 * height, 4 * height))
-    return picture.convert("RGB").resize((2 * height, height), Image.Resampling.LANCZOS, box)
+    # Image.open would refuse the largest of these images, 24k wide, as an attack.
+    image = JpegImageFile(io.BytesIO(jpeg))
+    if image.width != 2 * image.height or not height <= image.height <= MAX_HEIGHT:
+        raise ValueError(f"{image.width} x {image.height}, not twice as wide as high and {height} to {MAX_HEIGHT} high")
+    # Decode no larger than the filter needs, because all pixels can take a gigabyte.
+    _, box = image.draft("RGB", (8 * height, 4 * height))
+    return image.convert("RGB").resize((2 * height, height), Image.Resampling.LANCZOS, box)

@@ -1,8 +1,8 @@
-"""The words put before a caption to say which kind of picture it describes."""
+"""Prompts: a caption with the words that name the format of its image."""
 
 
 def prompt(cue: str, caption: str) -> str:
-    """A caption of a picture in the format that the cue names.
+    """A caption of an image in the format that the cue names.
 
     >>> prompt("360 panorama", "a beach"), prompt("image", "a beach")
     ('This is a 360 panorama of a beach', 'This is an image of a beach')

@@ -1,4 +1,4 @@
-"""Zero-shot classification of ordinary pictures from disk, a folder for each class: the common layout."""
+"""Zero-shot classification of ordinary images on disk in the common layout: one folder for each class."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,41 +9,41 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
-from clip360.data.image_set import read_picture
+from clip360.data.image_set import read_image
 from clip360.evaluation.classification import answers, class_scores, embed_classes
 from clip360.models.clip import Clip
 from clip360.scoring.embedding import encoder
 
 
 def class_folders(folder: str | Path, clip: Clip) -> ImageFolder:
-    """Ordinary pictures from disk, a folder for each class, named after it; read by the model's own transform.
+    """A data set of ordinary images from disk, one subfolder for each class and named after it, with the model's own transform.
 
-    FileNotFoundError where a folder is missing or holds none; a picture that cannot be read raises ``Fault`` when its turn comes.
+    FileNotFoundError where the folder does not exist or a class has no images. An unreadable image raises ``DataError`` when
+    the data set reaches it.
     """
     if not Path(folder).is_dir():
-        raise FileNotFoundError(f"{folder} is no folder: expected one with a folder of pictures for each class")
-
+        raise FileNotFoundError(f"{folder}: not a directory, expected one with a folder of images for each class")
     try:
-        return ImageFolder(str(folder), transform=clip.preprocess, loader=lambda path: read_picture(Path(path)))
+        return ImageFolder(str(folder), transform=clip.preprocess, loader=lambda path: read_image(Path(path)))
     except FileNotFoundError as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise FileNotFoundError(f"{folder}: {reason}, expected a folder of pictures for each class") from error
+        raise FileNotFoundError(f"{folder}: {reason}, expected a folder of images for each class") from error
 
 
 @torch.no_grad()
 def classify_folders(
-    clip: Clip, pictures: ImageFolder, templates: Sequence[Callable[[str], str]], *, batch: int
+    clip: Clip, images: ImageFolder, templates: Sequence[Callable[[str], str]], *, batch_size: int
 ) -> pd.DataFrame:
-    """What the model takes every picture of ``class_folders`` for: columns image, and those of ``answers``.
+    """The class that the model predicts for each image of ``class_folders``: columns image, and those of ``answers``.
 
-    An underscore in a folder's name stands for a space.
+    The name of a folder, with spaces for underscores, names its class in the ``templates``.
     """
-    names = [name.replace("_", " ") for name in pictures.classes]
-    classes = embed_classes(clip, names, templates)
+    names = [name.replace("_", " ") for name in images.classes]
+    class_embeds = embed_classes(clip, names, templates)
     encode, parts = encoder(clip, clip.network.encode_image), []
-    for inputs, labels in tqdm(DataLoader(pictures, batch_size=batch), desc=f"{clip.name}: pictures"):
-        scores = class_scores(encode(inputs), classes)
+    for inputs, labels in tqdm(DataLoader(images, batch_size=batch_size), desc=f"{clip.name}: images"):
+        scores = class_scores(encode(inputs), class_embeds)
         parts.append(answers(scores, labels, names, scale=clip.network.logit_scale.exp().item()))
     table = pd.concat(parts, ignore_index=True)
-    table.insert(0, "image", [Path(path).relative_to(pictures.root).as_posix() for path, _ in pictures.samples])
+    table.insert(0, "image", [Path(path).relative_to(images.root).as_posix() for path, _ in images.samples])
     return table

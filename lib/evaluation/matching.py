@@ -1,6 +1,6 @@
-"""Is it the embeddings or the cosine? Small heads that match frozen embeddings (FG-CLIP, arXiv 2404.03539).
+"""Small heads that match frozen image and text embeddings (FG-CLIP, arXiv 2404.03539).
 
-If attributes are in the embeddings and cosine matching loses them, a head trained on other pictures finds them again.
+If the embeddings contain attributes that the cosine ignores, a head that is trained on other images recovers them.
 """
 
 import math
@@ -17,44 +17,54 @@ from tqdm import tqdm
 from clip360.models.heads import head
 
 WARM_MARGIN, FINE_MARGIN = 0.2, 0.05
-PENALTIES = (0.001, 0.01, 0.1, 1.0)  # of a linear probe, inverse
+INVERSE_PENALTIES = (0.001, 0.01, 0.1, 1.0)  # of a linear probe: scikit-learn's C
 
 
 class Cosine(nn.Module):
-    """Scores of a picture with captions by the cosine of both embeddings, each after its own head; none is the identity."""
+    """Scores images against captions by the cosine of both embeddings, each after its own head; None is the identity."""
 
     def __init__(self, image_head: nn.Module | None = None, text_head: nn.Module | None = None):
         super().__init__()
         self.image_head, self.text_head = (part or nn.Identity() for part in (image_head, text_head))
 
-    def forward(self, images: Tensor, texts: Tensor) -> Tensor:
-        """Scores [B, K] of pictures [B, D] with captions, [B, K, D] of their own or [K, D] for all."""
-        seen, read = F.normalize(self.image_head(images), dim=-1), F.normalize(self.text_head(texts), dim=-1)
-        return (read @ seen[..., None]).squeeze(-1) if texts.dim() == 3 else seen @ read.T
+    def forward(self, image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+        """Scores [B, K] of images [B, D] with captions: [B, K, D], each image's own, or [K, D], the same for all."""
+        images = F.normalize(self.image_head(image_embeds), dim=-1)
+        texts = F.normalize(self.text_head(text_embeds), dim=-1)
+        return (texts @ images[..., None]).squeeze(-1) if texts.dim() == 3 else images @ texts.T
 
 
 class CrossAttention(nn.Module):
-    """Scores by one multi-head attention over three tokens, a learned one, the picture and the caption; read from the first."""
+    """Scores an image against a caption by multi-head attention over three tokens: a learned one, the image, the caption.
+
+    The score is a linear function of the learned token's output.
+    """
 
     def __init__(self, width: int, heads: int = 4):
         super().__init__()
         self.token = nn.Parameter(0.02 * torch.randn(width))
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.norm, self.read_out = nn.LayerNorm(width), nn.Linear(width, 1)
+        self.norm, self.score = nn.LayerNorm(width), nn.Linear(width, 1)
 
-    def forward(self, images: Tensor, texts: Tensor) -> Tensor:
-        """As ``Cosine``: [B, D] with [B, K, D] or [K, D] gives [B, K]."""
-        texts = texts.expand(len(images), *texts.shape) if texts.dim() == 2 else texts
-        tokens = torch.stack(torch.broadcast_tensors(self.token, images[:, None], texts), dim=-2).flatten(0, 1)
+    def forward(self, image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+        """Scores [B, K], shapes as in ``Cosine``."""
+        if text_embeds.dim() == 2:
+            text_embeds = text_embeds.expand(len(image_embeds), *text_embeds.shape)
+        tokens = torch.stack(torch.broadcast_tensors(self.token, image_embeds[:, None], text_embeds), dim=-2)
+        tokens = tokens.flatten(0, 1)
         mixed = tokens[:, :1] + self.attention(tokens[:, :1], tokens, tokens, need_weights=False)[0]
-        return self.read_out(self.norm(mixed))[:, 0, 0].unflatten(0, texts.shape[:2])
+        return self.score(self.norm(mixed))[:, 0, 0].unflatten(0, text_embeds.shape[:2])
 
 
 MATCHERS = ("cosine", "linear", "image", "text", "mlp", "attention")
 
 
 def new_matcher(kind: str, width: int, *, seed: int) -> nn.Module:
-    """An untrained matcher of embeddings of a width; the linear ones begin as the plain ``cosine``, which has no weights."""
+    """An untrained matcher of embeddings [..., width], its weights drawn from ``seed``; ValueError for an unknown kind.
+
+    ``cosine`` has no weights; ``linear``, ``image`` and ``text`` have linear heads on both or one of the embeddings and start as
+    the cosine; ``mlp`` has heads with one hidden layer; ``attention`` is ``CrossAttention``.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         match kind:
@@ -72,7 +82,7 @@ def new_matcher(kind: str, width: int, *, seed: int) -> nn.Module:
 
 
 def triplet_loss(scores: Tensor) -> Tensor:
-    """Of scores [B, B], pictures by captions: mean of [0.2 + s_false − s_true]₊ over all false pairs, both directions.
+    """Triplet loss of scores [B, B], images by captions: mean of [0.2 + s_false − s_true]₊ over all false pairs, both directions.
 
     >>> triplet_loss(torch.tensor([[0.9, 0.8], [0.1, 0.5]]))
     tensor(0.1500)
@@ -85,7 +95,7 @@ def triplet_loss(scores: Tensor) -> Tensor:
 
 
 def fine_loss(scores: Tensor) -> Tensor:
-    """Of scores [B, 1 + N], the true caption first: Σ over the false ones of [0.05 + s_k − s_0]₊, mean over the batch.
+    """Hinge loss of scores [B, 1 + N], the true caption first: Σ over the false ones of [0.05 + s_k − s_0]₊, mean over B.
 
     >>> fine_loss(torch.tensor([[0.50, 0.48, 0.10, 0.60]]))
     tensor(0.1800)
@@ -98,79 +108,87 @@ def train_matcher(
     pairs: tuple[Tensor, Tensor],
     questions: tuple[Tensor, Tensor] | None,
     *,
-    validation: int,
+    n_validation: int,
     epochs: int,
-    batch: int,
-    rates: Sequence[float],
+    batch_size: int,
+    lrs: Sequence[float],
     seed: int,
 ) -> pd.DataFrame:
-    """Train a matcher in place in two stages, keeping of each the weights of the least validation loss (Adam).
+    """Train a matcher in place in two phases with Adam, and leave it with each phase's weights of lowest validation loss.
 
-    First on ``pairs``, pictures [N, D] with their captions [N, D], by ``triplet_loss``; then, where there are any, on
-    ``questions``, pictures [Q, D] with captions [Q, 1 + N, D], by ``fine_loss``. The last ``validation`` rows of both are not
-    learned from. ``rates`` are those of the two stages. Returns columns stage, epoch, loss, validation; a matcher without
-    weights stays as it is, and the table is empty. ValueError where a loss is no number or there are too few rows.
+    The warm-up learns from ``pairs``, images [N, D] with their captions [N, D], by ``triplet_loss``; the second phase, where
+    ``questions`` is not None, from images [Q, D] with captions [Q, 1 + N, D], by ``fine_loss``. The last ``n_validation`` rows
+    of both are held out. ``lrs`` are the learning rates of the two phases. Returns the columns phase, epoch, loss, validation; an
+    empty table for a matcher without weights. ValueError where a loss is NaN or there are too few rows.
     """
     if not list(matcher.parameters()):
         return pd.DataFrame()
-    stages = {"warm-up": (pairs, triplet_loss, rates[0]), "fine": (questions, fine_loss, rates[1])}
-    parts = []
-    for stage, (data, loss_of, rate) in pipeline.items():
-        if data is not None:
-            if len(data[0]) <= validation:
-                raise ValueError(
-                    f"{len(data[0])} pictures to match are no more than the {validation} to choose by: add some"
-                )
-            learned = _learn(matcher, data, loss_of, validation, epochs=epochs, batch=batch, rate=rate, seed=seed)
-            parts.append(learned.assign(stage=stage))
-    return pd.concat(parts, ignore_index=True)
+    phases = {"warm-up": (pairs, triplet_loss, lrs[0]), "fine": (questions, fine_loss, lrs[1])}
+    histories = []
+    for phase, (data, loss_function, lr) in phases.items():
+        if data is None:
+            continue
+        if len(data[0]) <= n_validation:
+            raise ValueError(
+                f"there are {len(data[0])} images to train matchers on, {n_validation} of them held out by "
+                "capabilities.matching.n_validation: lower it or add images"
+            )
+        history = _train_phase(
+            matcher, data, loss_function, n_validation, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed
+        )
+        histories.append(history.assign(phase=phase))
+    return pd.concat(histories, ignore_index=True)
 
 
-def probe(images: Tensor, labels: Sequence[str], asked: Tensor, *, validation: int) -> list[str]:
-    """What a linear classifier of frozen embeddings finds: logistic regression on images [N, D] and labels [N], asked about
-    images [M, D]. Its penalty is the one under which it does best on the last ``validation`` images, learned on the others."""
-    x, y, held = images.numpy() * math.sqrt(images.shape[1]), list(labels), slice(-validation, None)
-    models = [LogisticRegression(C=c, max_iter=1000) for c in PENALTIES]
-    best = max(models, key=lambda model: model.fit(x[:-validation], y[:-validation]).score(x[held], y[held]))
-    return best.fit(x, y).predict(asked.numpy() * math.sqrt(images.shape[1])).tolist()
+def probe(image_embeds: Tensor, labels: Sequence[str], test_embeds: Tensor, *, n_validation: int) -> list[str]:
+    """Predictions [M] of a linear probe for frozen embeddings [M, D]: logistic regression on embeddings [N, D] with labels [N].
+
+    The penalty is the one of INVERSE_PENALTIES with the highest accuracy on the last ``n_validation`` images after training on
+    the others; the probe is then trained on all N.
+    """
+    scale = math.sqrt(image_embeds.shape[1])  # to unit variance, which the penalties assume
+    x, y, held_out = image_embeds.numpy() * scale, list(labels), slice(-n_validation, None)
+    probes = [LogisticRegression(C=c, max_iter=1000) for c in INVERSE_PENALTIES]
+    best = max(probes, key=lambda p: p.fit(x[:-n_validation], y[:-n_validation]).score(x[held_out], y[held_out]))
+    return best.fit(x, y).predict(test_embeds.numpy() * scale).tolist()
 
 
-def _learn(
+def _train_phase(
     matcher: nn.Module,
     data: tuple[Tensor, Tensor],
-    loss_of: Callable[[Tensor], Tensor],
-    validation: int,
+    loss_function: Callable[[Tensor], Tensor],
+    n_validation: int,
     *,
     epochs: int,
-    batch: int,
-    rate: float,
+    batch_size: int,
+    lr: float,
     seed: int,
 ) -> pd.DataFrame:
-    """One stage, epoch 0 being the matcher as it came: columns epoch, loss, validation."""
-    images, texts = (part[:-validation] for part in data)
-    held_images, held_texts = (part[-validation:] for part in data)
-    optimiser = torch.optim.Adam(matcher.parameters(), lr=rate)
-    history, kept = [], {}
+    """One phase; epoch 0 is the matcher before it: columns epoch, loss (mean over batches), validation."""
+    images, texts = (part[:-n_validation] for part in data)
+    held_out_images, held_out_texts = (part[-n_validation:] for part in data)
+    optimiser = torch.optim.Adam(matcher.parameters(), lr=lr)
+    history, best_weights = [], {}
     for epoch in tqdm(range(epochs + 1), desc="match"):
         losses = []
-        for rows in _batches(len(images), batch, seed=seed, epoch=epoch) if epoch else ():
-            loss = loss_of(matcher(images[rows], texts[rows]))
+        for rows in _batches(len(images), batch_size, seed=seed, epoch=epoch) if epoch else ():
+            loss = loss_function(matcher(images[rows], texts[rows]))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             losses.append(loss.item())
         with torch.no_grad():
-            held = loss_of(matcher(held_images, held_texts)).item()
-        if math.isnan(held):
-            raise ValueError(f"the loss of a matcher is no number in epoch {epoch}: lower its rate ({rate})")
-        if not history or held < min(row["validation"] for row in history):
-            kept = {name: weight.clone() for name, weight in matcher.state_dict().items()}
-        history.append({"epoch": epoch, "loss": fmean(losses) if losses else math.nan, "validation": held})
-    matcher.load_state_dict(kept)
+            validation = loss_function(matcher(held_out_images, held_out_texts)).item()
+        if math.isnan(validation):
+            raise ValueError(f"the loss of a matcher is NaN in epoch {epoch}: lower capabilities.matching.lrs ({lr})")
+        if not history or validation < min(row["validation"] for row in history):
+            best_weights = {name: weight.clone() for name, weight in matcher.state_dict().items()}
+        history.append({"epoch": epoch, "loss": fmean(losses) if losses else math.nan, "validation": validation})
+    matcher.load_state_dict(best_weights)
     return pd.DataFrame(history)
 
 
-def _batches(count: int, size: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
+def _batches(n: int, batch_size: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
     """Rows in random order, in batches of at least two, since one pair has no false caption."""
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    return (rows for rows in torch.randperm(count, generator=generator).split(size) if len(rows) > 1)
+    return (rows for rows in torch.randperm(n, generator=generator).split(batch_size) if len(rows) > 1)

@@ -1,4 +1,4 @@
-"""What a CLIP has learned of the rendered world: settings, colours, and which text belongs to which picture."""
+"""What a CLIP learned of the rendered world: scene categories, colours, and which text belongs to which image."""
 
 from collections.abc import Sequence
 
@@ -11,58 +11,59 @@ from clip360.evaluation.classification import zero_shot
 from clip360.evaluation.retrieval import ranks, recall
 from clip360.models.clip import Clip
 from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.world.scene_categories import SETTINGS
+from clip360.world.scene_categories import SCENE_CATEGORIES
 from clip360.world.vocabulary import COLOURS
 
+COLUMNS = ["task", "n", "score", "chance"]
 
-def examine(
-    clip: Clip, images: Tensor, texts: Sequence[str], labels: pd.DataFrame, *, gallery: int = 256
+
+def evaluate_pretraining(
+    clip: Clip, images: Tensor, texts: Sequence[str], labels: pd.DataFrame, *, gallery_size: int = 256
 ) -> pd.DataFrame:
-    """What a model learned of the rendered world: columns task, n, score, chance.
+    """Zero-shot accuracy and recall of a model on held-out perspective views: columns task, n, score, chance.
 
-    ``images`` uint8 [N, 3, H, W] are perspective views, ``texts`` [N] their captions with cue, ``labels`` as by
-    ``world.pool.label``. Retrieval looks in galleries of ``gallery`` pictures; its chance level is that of guessing.
+    ``images`` uint8 [N, 3, H, W] are perspective views, ``texts`` [N] their captions with cue, ``labels`` the table that
+    ``clip360.world.training_images.label_images`` makes. Images and texts are retrieved from galleries of ``gallery_size``, images
+    beyond the last full gallery left out; ``chance`` is the score of guessing. ValueError where no gallery is full or an embedding
+    is NaN.
     """
-    seen = embed_images(clip, images.split(256), {"view": lambda batch: batch}, total=len(images))["view"]
-    read = embed_texts(clip, texts)
-    whole = len(images) // gallery * gallery
-    if not whole:
-        raise ValueError(f"{len(images)} pictures are fewer than the gallery of {gallery}: hold out more")
-    parts = list(zip(seen[:whole].split(gallery), read[:whole].split(gallery), strict=True))
-    to_text, to_image = (torch.cat([ranks(*pair[::order]) for pair in parts]) for order in (1, -1))
+    image_embeds = embed_images(clip, images.split(256), {"view": lambda batch: batch}, total=len(images))["view"]
+    text_embeds = embed_texts(clip, texts)
+    n_retrieved = len(images) // gallery_size * gallery_size
+    if not n_retrieved:
+        raise ValueError(
+            f"{len(images)} held-out images are fewer than a gallery of {gallery_size}: raise training_pictures.n_held_out"
+        )
+    galleries = list(
+        zip(image_embeds[:n_retrieved].split(gallery_size), text_embeds[:n_retrieved].split(gallery_size), strict=True)
+    )
+    to_text = torch.cat([ranks(image_part, text_part) for image_part, text_part in galleries])
+    to_image = torch.cat([ranks(text_part, image_part) for image_part, text_part in galleries])
 
-    places, colours = setting_phrases(), list(COLOURS)
-    place_texts = [prompt("photo", phrase) for phrase in places.values()]
-    setting = zero_shot(seen, embed_texts(clip, place_texts)[:, None])
-    shows = labels[labels["shape"] != ""]
-    thing_texts = [prompt("photo", f"a {colour} {shape}") for shape in shows["shape"] for colour in colours]
-    thing_classes = embed_texts(clip, thing_texts).view(len(shows), len(colours), 1, -1)
-    colour = zero_shot(seen[torch.tensor(shows.index)], thing_classes)
+    phrases, colours = scene_category_phrases(), list(COLOURS)
+    category_embeds = embed_texts(clip, [prompt("photo", phrase) for phrase in phrases.values()])[:, None]
+    categories = zero_shot(image_embeds, category_embeds)
+    with_object = labels[labels["shape"] != ""]
+    colour_texts = [prompt("photo", f"a {colour} {shape}") for shape in with_object["shape"] for colour in colours]
+    colour_embeds = embed_texts(clip, colour_texts).view(len(with_object), len(colours), 1, -1)
+    predicted_colours = zero_shot(image_embeds[torch.tensor(with_object.index)], colour_embeds)
 
+    category_accuracy = _accuracy(categories, labels.scene_category.map(list(phrases).index))
+    colour_accuracy = _accuracy(predicted_colours, with_object.colour.map(colours.index))
     rows = [
-        (
-            "zero-shot setting, top-1",
-            len(labels),
-            _share(setting, labels.setting.map(list(places).index)),
-            1 / len(places),
-        ),
-        (
-            "zero-shot colour of a thing, top-1",
-            len(shows),
-            _share(colour, shows.colour.map(colours.index)),
-            1 / len(colours),
-        ),
+        ("zero-shot scene category, top-1", len(labels), category_accuracy, 1 / len(phrases)),
+        ("zero-shot colour of an object, top-1", len(with_object), colour_accuracy, 1 / len(colours)),
     ]
     for direction, rank in (("image to text", to_text), ("text to image", to_image)):
         for k in (1, 5):
-            rows.append((f"{direction}, R@{k} of {gallery}", whole, recall(rank, k), k / gallery))
-    return pd.DataFrame(rows, columns=["task", "n", "score", "chance"])
+            rows.append((f"{direction}, R@{k} of {gallery_size}", n_retrieved, recall(rank, k), k / gallery_size))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def setting_phrases() -> dict[str, str]:
-    """The class of every setting in words, for zero-shot classification."""
-    return {place: f"a quiet spot {setting.names[0]}" for place, setting in SETTINGS.items()}
+def scene_category_phrases() -> dict[str, str]:
+    """The words of each scene category for zero-shot classification."""
+    return {category: f"a quiet spot {spec.names[0]}" for category, spec in SCENE_CATEGORIES.items()}
 
 
-def _share(predicted: Tensor, actual: pd.Series) -> float:
+def _accuracy(predicted: Tensor, actual: pd.Series) -> float:
     return (predicted == torch.tensor(actual.tolist())).double().mean().item()

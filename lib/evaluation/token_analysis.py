@@ -1,4 +1,4 @@
-"""What a shift does inside an image tower: scores and patch tokens of inputs rolled along their width."""
+"""What a shift does inside an image tower: scores, ranks and patch tokens of inputs rolled along their width."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,49 +7,24 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from clip360.data.image_set import ImageSet
 from clip360.evaluation.retrieval import ranks
 from clip360.models.clip import Clip
-from clip360.models.positional_embeddings import with_positions
-from clip360.scoring.clip_score import clip_score
+from clip360.models.positional_embeddings import with_positional_embedding
+from clip360.scoring.clip_score import CLIP_SCORE, clip_score, measurement_rows
 from clip360.scoring.embedding import embed_texts, encoder
+from clip360.scoring.views import network_inputs
 
 
-def network_inputs(clip: Clip, pictures: Tensor) -> Tensor:
-    """What the network reads of panoramas uint8 [B, 3, H, 2H] under its view: float [B, 3, S, S or 2S]."""
-    return torch.stack([clip.preprocess(to_pil_image(picture)) for picture in pictures])
+class TokenAnalysis(NamedTuple):
+    """Three tables of one model, image set and view, all with the columns model, image_set and view.
 
-
-@torch.no_grad()
-def tokens(clip: Clip, inputs: Tensor) -> list[Tensor]:
-    """Patch tokens [B, D, rows, columns] as they enter, before positions, and in the residual stream after every block."""
-    tower = clip.network.visual
-    with clip.autocast():
-        inputs = inputs.to(clip.device)
-        inner = tower.forward_intermediates(inputs, intermediates_only=True)["image_intermediates"]
-        return [layer.float() for layer in (tower.conv1(inputs), *inner)]
-
-
-def token_changes(clip: Clip, inputs: Tensor) -> Tensor:
-    """How far a shift by whole patches moves the tokens, these put back in place: 1 - cos, [layers, B, rows, columns].
-
-    The mean over all such shifts. An image tower that knew no positions would leave every token as it is: 0.
+    ``rolls``   measurements ``clip_score`` and ``image_to_text_rank`` under the condition ``roll`` (level: fraction of the
+                width), with the columns positional_embedding and whole_patches: is the roll a whole number of patches?
+    ``layers``  image, positional_embedding, layer, change: mean of ``token_changes`` over patches
+    ``maps``    row, column, change: that of the last layer by patch, with the model's own positional embedding, mean over images
     """
-    still = tokens(clip, inputs)
-    columns, patch = still[0].shape[-1], clip.network.visual.patch_size[1]
-    changes = [torch.zeros_like(layer[:, 0]) for layer in still]
-    for column in range(1, columns):
-        moved = tokens(clip, inputs.roll(column * patch, dims=-1))
-        for change, before, after in zip(changes, still, moved, strict=True):
-            change += 1 - F.cosine_similarity(before, after.roll(-column, dims=-1), dim=1)
-    return torch.stack(changes).cpu() / (columns - 1)
-
-
-class Findings(NamedTuple):
-    """``rolls``  scores: image, positions, share, whole, score, rank;  ``layers``  image, positions, layer, change;
-    ``maps``  of the last layer: row, column, change, mean over images; all with model, image_set, view."""
 
     rolls: pd.DataFrame
     layers: pd.DataFrame
@@ -57,35 +32,71 @@ class Findings(NamedTuple):
 
 
 @torch.no_grad()
-def look_inside(clip: Clip, pictures: ImageSet, *, kinds: Sequence[str], batch: int) -> Findings:
-    """What rolls of the input do to scores and tokens, for every kind of positional embedding, in batches.
+def analyse_tokens(clip: Clip, image_set: ImageSet, *, kinds: Sequence[str], batch_size: int) -> TokenAnalysis:
+    """Roll the network's inputs along their width, for each of the ``kinds`` of positional embedding, half a patch at a time.
 
-    ``rank`` is that of the picture's own text among those of the set.
+    A rank is that of the image's own text among those of the set. ``rows`` has no rows in ``layers``: without columns in the
+    positional embedding no token changes.
     """
-    read, images = embed_texts(clip, pictures.texts), pictures.table.image
-    labels = {"model": clip.name, "image_set": pictures.name, "view": clip.view}
+    text_embeds, images = embed_texts(clip, image_set.texts), image_set.table.image
+    labels = {"model": clip.name, "image_set": image_set.name, "view": clip.view}
     rolls, layers, maps = [], [], []
-    inputs = torch.cat([network_inputs(clip, part) for part in pictures.batches(batch)])
+    inputs = torch.cat([network_inputs(clip, batch) for batch in image_set.batches(batch_size)])
     patch, width = clip.network.visual.patch_size[1], inputs.shape[-1]
     for kind in kinds:
-        changed = with_positions(clip, kind)
+        changed = with_positional_embedding(clip, kind)
         encode = encoder(changed, changed.network.encode_image)
         for pixels in range(0, width, patch // 2):
-            seen = torch.cat([encode(part.roll(pixels, dims=-1)) for part in inputs.split(batch)])
-            scores = clip_score(seen, read, floor=clip.protocol.floor)
-            columns = {"image": images, "positions": kind, "share": pixels / width, "whole": pixels % patch == 0}
-            rolls.append(
-                pd.DataFrame(labels | columns | {"score": scores.double().numpy(), "rank": ranks(seen, read).numpy()})
-            )
-        if kind == "rows":  # no token changes then
+            image_embeds = torch.cat([encode(batch.roll(pixels, dims=-1)) for batch in inputs.split(batch_size)])
+            scores = clip_score(image_embeds, text_embeds, clamp_at_zero=clip.protocol.clamp_at_zero)
+            values = {CLIP_SCORE: scores, "image_to_text_rank": ranks(image_embeds, text_embeds)}
+            rolls += [
+                measurement_rows(
+                    clip, image_set.name, images, measure, "roll", pixels / width, clip.view, value
+                ).assign(positional_embedding=kind, whole_patches=pixels % patch == 0)
+                for measure, value in values.items()
+            ]
+        if kind == "rows":
             continue
-        changes = torch.cat([token_changes(changed, part) for part in inputs.split(batch)], dim=1)
+        changes = torch.cat([token_changes(changed, batch) for batch in inputs.split(batch_size)], dim=1)
         for layer, change in enumerate(changes.mean((2, 3))):
-            columns = {"image": images, "positions": kind, "layer": layer, "change": change.double().numpy()}
+            columns = {"image": images, "positional_embedding": kind, "layer": layer, "change": change.double().numpy()}
             layers.append(pd.DataFrame(labels | columns))
         if kind == "own":
-            grid = changes[-1].mean(0)
-            place = {"row": range(grid.shape[0]), "column": range(grid.shape[1])}
-            index = pd.MultiIndex.from_product(place.values(), names=list(place)).to_frame(index=False)
-            maps.append(index.assign(change=grid.flatten().double().numpy(), **labels))
-    return Findings(*(pd.concat(tables, ignore_index=True) for tables in (rolls, layers, maps)))
+            maps.append(_map_table(changes[-1].mean(0)).assign(**labels))
+    return TokenAnalysis(*(pd.concat(tables, ignore_index=True) for tables in (rolls, layers, maps)))
+
+
+def token_changes(clip: Clip, inputs: Tensor) -> Tensor:
+    """Mean change of patch tokens under rolls by whole patches, each token compared with the one that shows the same patch.
+
+    ``inputs`` float [B, 3, S, W]. Returns 1 - cosine, float [layers, B, rows, columns] on the CPU, the mean over all such rolls.
+    It is 0 for an image tower without a positional embedding of columns.
+    """
+    unrolled = tokens(clip, inputs)
+    columns, patch = unrolled[0].shape[-1], clip.network.visual.patch_size[1]
+    changes = [torch.zeros_like(layer[:, 0]) for layer in unrolled]
+    for column in range(1, columns):
+        rolled = tokens(clip, inputs.roll(column * patch, dims=-1))
+        for change, before, after in zip(changes, unrolled, rolled, strict=True):
+            change += 1 - F.cosine_similarity(before, after.roll(-column, dims=-1), dim=1)
+    return torch.stack(changes).cpu() / (columns - 1)
+
+
+@torch.no_grad()
+def tokens(clip: Clip, inputs: Tensor) -> list[Tensor]:
+    """Patch tokens float32 [B, D, rows, columns]: the patch embedding without positions, then the residual stream after each block.
+
+    ``inputs`` float [B, 3, S, W].
+    """
+    tower = clip.network.visual
+    with clip.autocast():
+        inputs = inputs.to(clip.device)
+        after_blocks = tower.forward_intermediates(inputs, intermediates_only=True)["image_intermediates"]
+        return [layer.float() for layer in (tower.conv1(inputs), *after_blocks)]
+
+
+def _map_table(grid: Tensor) -> pd.DataFrame:
+    """The values of a grid [rows, columns] with their places: columns row, column, change."""
+    index = pd.MultiIndex.from_product([range(grid.shape[0]), range(grid.shape[1])], names=["row", "column"])
+    return index.to_frame(index=False).assign(change=grid.flatten().double().numpy())

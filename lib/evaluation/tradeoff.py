@@ -1,5 +1,6 @@
-"""What a road to invariance gains and costs on one image set: shifts, retrieval, zero-shot, and how alike all images become."""
+"""What an adaptation method gains and costs on one image set: shifts, retrieval, zero-shot classification, similarity of images."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
@@ -12,82 +13,101 @@ from clip360.data.prompts import prompt
 from clip360.evaluation.classification import zero_shot
 from clip360.evaluation.retrieval import ranks
 from clip360.models.clip import Clip
-from clip360.names import PANORAMA, PERSPECTIVE
-from clip360.scoring.clip_score import measured
+from clip360.names import PANORAMA, PERSPECTIVE, UNSHIFTED
+from clip360.scoring.clip_score import measurement_rows
 from clip360.scoring.embedding import embed_texts
-from clip360.scoring.shifts import MIRROR, shift_scores, shift_views
+from clip360.scoring.shifts import MIRROR, shift_measurements, shift_views
 from clip360.scoring.views import Mirrored, View
 
 
 def tradeoff_views(
-    clip: Clip, shares: Sequence[float], *, control: View, mirrored: bool = False
+    clip: Clip, fractions: Sequence[float], *, control_view: View, mirror_all: bool = False
 ) -> dict[Hashable, View]:
-    """The shifts by ``shares`` of the width, the mirror, or, with ``mirrored``, that of every shift, and the photograph."""
-    views = {**shift_views(shares, copies=clip.protocol.copies), PERSPECTIVE: control}
-    if mirrored:
-        views |= {("mirror", share): Mirrored(share) for share in shares}
+    """The views that the trade-off needs: shifts and the mirror image by (condition, level), and the perspective view.
+
+    ``fractions`` are shifts in fractions of the width, ``control_view`` cuts the perspective view out of a panorama. With
+    ``mirror_all`` the mirror images of all shifts are among them, as ``average_shifts`` needs them.
+    """
+    views = {**shift_views(fractions, jpeg_quality=clip.protocol.jpeg_quality), PERSPECTIVE: control_view}
+    if mirror_all:
+        views |= {("mirror", fraction): Mirrored(fraction) for fraction in fractions}
     return views
 
 
-def average(seen: Mapping[Hashable, Tensor], *, turns: int, steps: int) -> dict[Hashable, Tensor]:
-    """The embeddings, by condition, of a model that takes the normalised mean over ``turns`` shifts for its embedding.
+def average_shifts(
+    image_embeds: Mapping[Hashable, Tensor], *, n_averaged: int, n_embedded: int
+) -> dict[Hashable, Tensor]:
+    """Embeddings, by condition, of a model that represents a panorama by its normalised mean embedding over shifts.
 
-    ``seen`` are those of a single pass at all multiples of W / ``steps``, as of ``tradeoff_views`` with ``mirrored``. A
-    photograph, which is no circle, is still seen in one pass. ValueError where ``turns`` does not divide ``steps``.
+    ``image_embeds`` [N, D] are those of single passes at all multiples of W / ``n_embedded``, by the keys of ``tradeoff_views``
+    with ``mirror_all``; the mean is over ``n_averaged`` equal steps of the width. A perspective view does not wrap around and
+    keeps its single pass. ValueError where ``n_averaged`` does not divide ``n_embedded``.
     """
-    if turns < 1 or steps % turns:
-        raise ValueError(f"turns is {turns}: expected a divisor of the {steps} shifts that are scored")
+    if n_averaged < 1 or n_embedded % n_averaged:
+        raise ValueError(f"n_shifts is {n_averaged}: expected a divisor of the {n_embedded} shifts that are scored")
 
     def mean(condition: str, step: int) -> Tensor:
-        turned = [seen[condition, (step + k * steps // turns) % steps / steps] for k in range(turns)]
-        return F.normalize(torch.stack(turned).mean(0), dim=-1)
+        fractions = [(step + k * n_embedded // n_averaged) % n_embedded / n_embedded for k in range(n_averaged)]
+        embeds = torch.stack([image_embeds[condition, fraction] for fraction in fractions])
+        return F.normalize(embeds.mean(0), dim=-1)
 
-    shifted = {("shift", step / steps): mean("shift", step) for step in range(steps)}
-    return shifted | {MIRROR: mean("mirror", 0), PERSPECTIVE: seen[PERSPECTIVE]}
+    shifted = {("shift", step / n_embedded): mean("shift", step) for step in range(n_embedded)}
+    return shifted | {MIRROR: mean("mirror", 0), PERSPECTIVE: image_embeds[PERSPECTIVE]}
 
 
-def tradeoff_scores(
+def tradeoff_measurements(
     clip: Clip,
-    pictures: ImageSet,
-    seen: Mapping[Hashable, Tensor],
+    image_set: ImageSet,
+    image_embeds: Mapping[Hashable, Tensor],
     *,
-    generic: str,
+    generic_cue: str,
     labels: Sequence[str] | None = None,
     classes: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Everything the trade-off needs of one model and one image set, as a table of scores: one row for each image.
+    """All measurements of the trade-off for one model and one image set of N panoramas, in long form.
 
-    ``seen`` are its embeddings of the set, as of ``tradeoff_views``.
-    ``shift``, ``mirror``  as by ``shift_scores``
-    ``image_to_text``, ``text_to_image``  rank of the image's own text among all, and of the image among all, for panoramas
-    with their format cues and for their photographs with the cue ``generic``
-    ``zero_shot``  where ``labels`` [N] and the phrases of their ``classes`` are given: is the right one found? 1 or 0
-    ``likeness``  mean cosine of the image's embedding with those of all other images: 1 where all have become one
+    ``image_embeds`` [N, D] are the model's embeddings, by the keys of ``tradeoff_views``. Panoramas have the texts of the set,
+    with format cues; their perspective views have the same captions with ``generic_cue``. Measures:
+
+    clip_score          under the conditions ``shift`` and ``mirror``, as in ``shift_measurements``
+    image_to_text_rank, text_to_image_rank   rank of the image's own text among all texts, and of the image among all images
+    zero_shot_hit       1 where zero-shot classification finds the class, else 0; only with ``labels`` [N], the right classes, and
+                        ``classes``, which maps every class to the words of its prompt
+    inter_image_cosine  mean cosine of the image's embedding with those of all other images; 1 where all are the same
+
+    All but clip_score have the condition ``unshifted``. ValueError where a value is NaN.
     """
-    table, wide = pictures.table, seen["shift", 0.0]
-    read = embed_texts(clip, pictures.texts)
-    flat_read = embed_texts(clip, [prompt(generic, caption) for caption in table.caption])
+    table, unshifted = image_set.table, image_embeds["shift", 0.0]
+    text_embeds = embed_texts(clip, image_set.texts)
+    generic_embeds = embed_texts(clip, [prompt(generic_cue, caption) for caption in table.caption])
 
-    shifts = {key: images for key, images in seen.items() if key != PERSPECTIVE}
-    parts = [shift_scores(clip, table, shifts, read, image_set=pictures.name)]
-    format_cue = table.cue.iloc[0] if "cue" in table else generic
-    kinds = ((PANORAMA, wide, read, format_cue), (PERSPECTIVE, seen[PERSPECTIVE], flat_read, generic))
-    for view, images, texts, cue in kinds:
-        found = {"image_to_text": ranks(images, texts), "text_to_image": ranks(texts, images)}
+    panoramas = {key: embeds for key, embeds in image_embeds.items() if key != PERSPECTIVE}
+    parts = [shift_measurements(clip, table, panoramas, text_embeds, image_set=image_set.name)]
+    format_cue = table.cue.iloc[0] if "cue" in table else generic_cue
+    for view, images, texts, cue in (
+        (PANORAMA, unshifted, text_embeds, format_cue),
+        (PERSPECTIVE, image_embeds[PERSPECTIVE], generic_embeds, generic_cue),
+    ):
+        values = {"image_to_text_rank": ranks(images, texts), "text_to_image_rank": ranks(texts, images)}
         if labels is not None:
-            phrases = embed_texts(clip, [prompt(cue, phrase) for phrase in classes.values()])
-            wanted = torch.tensor([list(classes).index(label) for label in labels])
-            found["zero_shot"] = zero_shot(images, phrases[:, None]) == wanted
-        parts += [measured(clip, pictures.name, table.image, condition, 0.0, view, x) for condition, x in found.items()]
-    parts.append(measured(clip, pictures.name, table.image, "likeness", 0.0, PANORAMA, likeness(wide)))
+            class_embeds = embed_texts(clip, [prompt(cue, words) for words in classes.values()])
+            right = torch.tensor([list(classes).index(label) for label in labels])
+            values["zero_shot_hit"] = zero_shot(images, class_embeds[:, None]) == right
+        if view == PANORAMA:
+            values["inter_image_cosine"] = inter_image_cosine(images)
+        parts += [
+            measurement_rows(clip, image_set.name, table.image, measure, UNSHIFTED, math.nan, view, x)
+            for measure, x in values.items()
+        ]
     return pd.concat(parts, ignore_index=True)
 
 
-def likeness(images: Tensor) -> Tensor:
+def inter_image_cosine(image_embeds: Tensor) -> Tensor:
     """Mean cosine [N] of each unit embedding [N, D] with the others.
 
     >>> import torch
-    >>> likeness(torch.eye(3)), likeness(torch.ones(3, 1))
+    >>> inter_image_cosine(torch.eye(3)), inter_image_cosine(torch.ones(3, 1))
     (tensor([0., 0., 0.]), tensor([1., 1., 1.]))
     """
-    return (images @ images.sum(0) - images.square().sum(1)) / (len(images) - 1)
+    with_all = image_embeds @ image_embeds.sum(0)
+    return (with_all - image_embeds.square().sum(1)) / (len(image_embeds) - 1)

@@ -1,4 +1,4 @@
-"""Scores and ranks of an image set under one view: what tells the sensitivity of a crop from that of the model."""
+"""Scores and ranks of an image set under one view mode, with controls that separate the crop's sensitivity from the model's."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,73 +10,104 @@ import torch.nn.functional as F
 from clip360.data.image_set import ImageSet
 from clip360.evaluation.retrieval import ranks
 from clip360.models.clip import Clip
-from clip360.scoring.clip_score import measured, score_table
+from clip360.scoring.clip_score import measurement_rows, score_rows
 from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.scoring.shifts import curve, embed_distinct, shift_views
-from clip360.scoring.views import Resampled, Shift, View, Window, saved_copies
+from clip360.scoring.shifts import embed_distinct, shift_fractions, shift_views
+from clip360.scoring.views import Resampled, Shift, View, Window, reencode_jpeg
 
 
-def harmless_changes(*, small_shift: float, jpeg: int, resampled: float) -> dict[tuple[str, float], View]:
-    """Changes that leave what a panorama shows as it is, by (condition, value): controls for what a shift does."""
+def control_views(*, small_shift: float, jpeg_quality: int, resample_scale: float) -> dict[tuple[str, float], View]:
+    """Changes of a panorama that leave its content as it is, by (condition, level): what the effect of a shift is compared with.
+
+    ``small_shift`` is a fraction of the width, used to both sides; ``resample_scale`` a fraction of the size.
+    """
     return {
         ("small_shift", small_shift): Shift(small_shift),
         ("small_shift", -small_shift): Shift(-small_shift),
-        ("jpeg", float(jpeg)): partial(saved_copies, quality=jpeg),
-        ("resampled", resampled): Resampled(resampled),
+        ("jpeg", float(jpeg_quality)): partial(reencode_jpeg, quality=jpeg_quality),
+        ("resampled", resample_scale): Resampled(resample_scale),
     }
 
 
-def view_scores(
-    clip: Clip, pictures: ImageSet, *, steps: int, turns: int, controls: Mapping[tuple[str, float], View], batch: int
+def view_measurements(
+    clip: Clip,
+    image_set: ImageSet,
+    *,
+    n_shifts: int,
+    n_windows: int,
+    controls: Mapping[tuple[str, float], View],
+    batch_size: int,
 ) -> pd.DataFrame:
-    """Everything that is asked of one view, as a table of scores with a column ``turn``, 0 but for windows.
+    """Scores and ranks of an image set under the view mode of ``clip``, in long form, with the column in_window_shift.
 
-    ``shift``, ``mirror``  as by ``shift_scores``, the shifts in ``steps`` of a whole turn
-    ``window``    under the centre crop: the window at a shift (value, in ``turns`` steps), by ``turn`` of its own width
+    Measure ``clip_score``:
+    ``shift``, ``mirror``   as in ``shift_measurements``, the shifts in ``n_shifts`` equal steps of the width
+    ``window``              under the centre crop only: the crop at a shift (level, in ``n_windows`` equal steps), shifted circularly
+                            within itself by ``in_window_shift`` of its own width; 0 in all other rows
     the conditions of ``controls``
-    ``rank``      of the picture's text among those of the set, at every shift
-    ``mean_rank`` the same of the mean embedding over some (value, as of ``halves``) of the shifts, in equal steps
+    Measure ``image_to_text_rank``, the rank of the image's text among those of the set:
+    ``shift``               at every shift
+    ``averaged``            of the mean embedding over several shifts in equal steps (level: how many, see ``halvings``)
+
+    ValueError where ``n_shifts`` is no multiple of ``n_windows``, where that is less than 2, or where a value is NaN.
     """
-    if turns < 2 or steps % turns:
+    if n_windows < 2 or n_shifts % n_windows:
         raise ValueError(
-            f"steps is {steps} and turns {turns}: expected a multiple of the turns, and at least 2 of these"
+            f"n_shifts is {n_shifts} and n_windows {n_windows}: expected a multiple of n_windows, which is at least 2"
         )
-    views: dict[tuple, View] = {(*key, 0.0): view for key, view in (shift_views(curve(steps)) | dict(controls)).items()}
+    fractions = [0.0, *shift_fractions(n_shifts)]
+    changed = shift_views(fractions[1:]) | dict(controls)
+    views: dict[tuple[str, float, float], View] = {(*key, 0.0): view for key, view in changed.items()}
     if clip.view == "center_crop":
-        within = [0.0, *curve(turns)]
-        views |= {("window", share, turn): Window(share, turn) for share in within for turn in within[1:]}
-    seen = embed_distinct(clip, pictures, views, batch=batch)
-    read = embed_texts(clip, pictures.texts)
-    image = pictures.table.image
+        in_window = shift_fractions(n_windows)
+        views |= {("window", level, shift): Window(level, shift) for level in (0.0, *in_window) for shift in in_window}
+    image_embeds = embed_distinct(clip, image_set, views, batch_size=batch_size)
+    text_embeds = embed_texts(clip, image_set.texts)
+    images = image_set.table.image
     parts = [
-        score_table(clip, pictures.name, image, condition, value, clip.view, images, read).assign(turn=turn)
-        for (condition, value, turn), images in seen.items()
+        score_rows(clip, image_set.name, images, condition, level, clip.view, embeds, text_embeds).assign(
+            in_window_shift=in_window_shift
+        )
+        for (condition, level, in_window_shift), embeds in image_embeds.items()
     ]
-    shifted = torch.stack([seen["shift", share, 0.0] for share in (0.0, *curve(steps))])
-    own = {("rank", step / steps): images for step, images in enumerate(shifted)}
-    own |= {
-        ("mean_rank", float(count)): F.normalize(shifted[:: steps // count].mean(0), dim=-1) for count in halves(steps)
+    shifted = torch.stack([image_embeds["shift", fraction, 0.0] for fraction in fractions])
+    to_rank = {("shift", fraction): embeds for fraction, embeds in zip(fractions, shifted, strict=True)}
+    to_rank |= {
+        ("averaged", float(n)): F.normalize(shifted[:: n_shifts // n].mean(0), dim=-1) for n in halvings(n_shifts)
     }
-    for (condition, value), images in own.items():
-        rank = ranks(images, read)
-        parts.append(measured(clip, pictures.name, image, condition, value, clip.view, rank).assign(turn=0.0))
+    for (condition, level), embeds in to_rank.items():
+        rank = ranks(embeds, text_embeds)
+        rows = measurement_rows(clip, image_set.name, images, "image_to_text_rank", condition, level, clip.view, rank)
+        parts.append(rows.assign(in_window_shift=0.0))
     return pd.concat(parts, ignore_index=True)
 
 
-def halves(steps: int) -> list[int]:
-    """2, 4, 8, ..., as long as they divide the number of steps and leave more than one start.
+def halvings(n_shifts: int) -> list[int]:
+    """How many of ``n_shifts`` shifts to average: 2, 4, 8, ..., as long as they divide their number and leave several starts.
 
-    >>> halves(16), halves(12)
+    >>> halvings(16), halvings(12)
     ([2, 4, 8], [2, 4])
     """
-    return [2**k for k in range(1, steps.bit_length()) if steps % 2**k == 0 and 2**k < steps]
+    return [2**k for k in range(1, n_shifts.bit_length()) if n_shifts % 2**k == 0 and 2**k < n_shifts]
 
 
-def view_again(
-    clip: Clip, pictures: ImageSet, texts: Sequence[str], *, condition: str, value: float, batch: int
+def rerendered_measurements(
+    clip: Clip, image_set: ImageSet, texts: Sequence[str], *, control_yaw: float, batch_size: int
 ) -> pd.DataFrame:
-    """Scores of the same panoramas rendered or taken anew, with the ``texts`` of the first ones."""
-    seen = embed_images(clip, pictures.batches(batch), {0.0: Shift(0.0)}, total=len(pictures.table))[0.0]
-    read = embed_texts(clip, texts)
-    table = score_table(clip, pictures.name, pictures.table.image, condition, value, clip.view, seen, read)
-    return table.assign(turn=0.0)
+    """Scores of panoramas whose scenes were rendered again, the camera turned by ``control_yaw`` degrees, with the old ``texts``.
+
+    Measure ``clip_score``, condition ``rendered_again``; columns as in ``view_measurements``.
+    """
+    batches = image_set.batches(batch_size)
+    image_embeds = embed_images(clip, batches, {0.0: Shift(0.0)}, total=len(image_set.table))[0.0]
+    rows = score_rows(
+        clip,
+        image_set.name,
+        image_set.table.image,
+        "rendered_again",
+        control_yaw,
+        clip.view,
+        image_embeds,
+        embed_texts(clip, texts),
+    )
+    return rows.assign(in_window_shift=0.0)

@@ -1,4 +1,4 @@
-"""Pictures side by side."""
+"""Images side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,23 +9,23 @@ from torch import Tensor
 from clip360.figures.style import PAGE
 
 
-def gallery(pictures: Mapping[str, Tensor], *, columns: int, width: float = PAGE) -> Figure:
-    """Pictures [3, H, W] (float in [0, 1] or uint8), all of one shape, each under its title."""
-    rows = -(-len(pictures) // columns)
-    height, breadth = next(iter(pictures.values())).shape[1:]
+def gallery(images: Mapping[str, Tensor], *, columns: int, width: float = PAGE) -> Figure:
+    """Images [3, H, W] (float in [0, 1] or uint8), all of one shape, each below its title; ``width`` in inches."""
+    rows = -(-len(images) // columns)
+    height, breadth = next(iter(images.values())).shape[1:]
     figure, axes = plt.subplots(
         rows, columns, squeeze=False, figsize=(width, rows * (width / columns * height / breadth + 0.2))
     )
     for axis in axes.flat:
         axis.axis("off")
-    for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
-        axis.imshow(picture.permute(1, 2, 0).numpy())
+    for axis, (title, image) in zip(axes.flat, images.items(), strict=False):
+        axis.imshow(image.permute(1, 2, 0).numpy())
         axis.set_title(title, pad=2)
     return figure
 
 
-def look_around(panorama: Tensor, views: Sequence[Tensor], *, titles: Sequence[str]) -> Figure:
-    """A panorama [3, H, 2H] above the ordinary views [3, S, S] taken from it."""
+def panorama_with_views(panorama: Tensor, views: Sequence[Tensor], *, titles: Sequence[str]) -> Figure:
+    """A panorama [3, H, 2H] above the perspective views [3, S, S] taken from it, each below its title."""
     figure = plt.figure(figsize=(PAGE, PAGE * (0.5 + 1 / len(views)) + 0.3))
     grid = figure.add_gridspec(2, len(views), height_ratios=[len(views) / 2, 1])
     top = figure.add_subplot(grid[0, :])

@@ -1,5 +1,6 @@
-"""The one look of all figures, and how they are written."""
+"""The style of all figures: sizes, colours, the words that stand for identifiers, and how figures are written."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,24 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 COLUMN, PAGE = 3.4, 7.0  # widths of figures, inches
-VIEW_COLOURS = {"panorama": "#0072B2", "perspective": "#D55E00"}  # told apart by colour-blind readers
+BLUE, ORANGE = "#0072B2", "#D55E00"  # distinct for colour-blind readers (Wong, Nature Methods 8, 2011)
+VIEW_COLOURS = {"panorama": BLUE, "perspective": ORANGE}
 VIEW_MARKERS = {"panorama": "o", "perspective": "s"}
+VERDICT_COLOURS = {True: BLUE, False: ORANGE}  # H0 is rejected, or not
+VERDICT_MARKERS = {True: "o", False: "s"}
+PART_COLOURS = {"content": BLUE, "position": ORANGE}  # parts of the variance over shifts
+
+IMAGE_SETS = {"world_outdoor": "outdoors", "world_indoor": "indoors", "finetune": "fine-tuning set"}
+VIEWS = {
+    "center_crop": "centre crop",
+    "multi_view": "multi-view",
+    "perspective": "perspective view",
+}
+METHODS = {"lora_as_released": "LoRA as released", "lora_attention": "LoRA, attention"}
 
 
-def house_style() -> None:
-    """One look for all figures; the same input gives the same bytes."""
+def set_style() -> None:
+    """One style for all figures; the same input gives the same bytes."""
     sns.set_theme(
         style="ticks",
         palette="colorblind",
@@ -44,3 +57,42 @@ def save_figure(figure: Figure, path: Path) -> None:
 def rounded(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     """Numbers rounded for display, so that a rendered table does not depend on the last bits."""
     return frame.apply(lambda column: np.round(column, digits) if column.dtype.kind == "f" else column)
+
+
+def model_label(name: str, *, separator: str = ", ") -> str:
+    """A model's name in words; the name itself where it is not one of the models of this project.
+
+    >>> model_label("clip_p03"), model_label("vit_b_32_openai")
+    ('CLIP, 3 % panoramas', 'vit_b_32_openai')
+    """
+    if percentage := re.fullmatch(r"clip_p(\d+)", name):
+        return f"CLIP{separator}{int(percentage[1])} % panoramas"
+    return name
+
+
+def image_set_label(name: str) -> str:
+    """An image set's name in words.
+
+    >>> image_set_label("world_outdoor"), image_set_label("360_real")
+    ('outdoors', '360 real')
+    """
+    return IMAGE_SETS.get(name, name.replace("_", " "))
+
+
+def view_label(name: str) -> str:
+    """A view's name in words.
+
+    >>> view_label("center_crop"), view_label("center_crop, content-matched")
+    ('centre crop', 'centre crop, content-matched')
+    """
+    return ", ".join(VIEWS.get(part, part.replace("_", " ")) for part in name.split(", "))
+
+
+def method_words(name: str) -> str:
+    """An adaptation method's name in words, with its view where it has one.
+
+    >>> method_words("lora_attention"), method_words("distilled_tower, squash")
+    ('LoRA, attention', 'distilled tower, squash')
+    """
+    method, *views = name.split(", ")
+    return ", ".join([METHODS.get(method, method.replace("_", " ")), *map(view_label, views)])

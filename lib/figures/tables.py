@@ -6,17 +6,21 @@ from pathlib import Path
 import pandas as pd
 
 DIGITS = 3
-LEAST = 1e-300  # p-values below are not told apart
+SMALLEST_P = 1e-300  # smaller p-values are written as smaller than this
+WRITTEN = {"lam": "lambda"}  # columns whose name in code, where lambda is a keyword, differs from that in tables
 LATEX = {sign: f"\\{sign}" for sign in "_%&#$"} | {sign: f"${sign}$" for sign in "<>|"}
 LATEX |= {"λ": r"$\lambda$", "β": r"$\beta$", "δ": r"$\delta$"}
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write ``frame`` to path.csv (6 significant digits), path.md and path.tex (formatted as by ``readable``)."""
+    """Write ``frame`` to path.csv (6 significant digits), path.md and path.tex (formatted as by ``readable``).
+
+    The column ``lam`` is written as ``lambda``; ``read_table`` gives it back.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     words = readable(frame)
     texts = {
-        ".csv": frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        ".csv": frame.rename(columns=WRITTEN).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         ".md": words.map(lambda word: word.replace("|", r"\|")).to_markdown(index=False, disable_numparse=True) + "\n",
         ".tex": words.map(_escape).rename(columns=_escape).style.hide(axis="index").to_latex(hrules=True),
     }
@@ -24,15 +28,21 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         path.with_suffix(suffix).write_text(text, encoding="utf-8", newline="\n")
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that ``write_table`` wrote, from its CSV file: the column ``lambda`` is ``lam`` again."""
+    return pd.read_csv(path).rename(columns={written: name for name, written in WRITTEN.items()})
+
+
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as words: numbers with 3 significant digits, yes and no, p-values never 0, nothing for NaN.
 
-    >>> readable(pd.DataFrame({"p": [0.0, 0.0123456], "effect": [0.98765, -1.0], "reject": [True, False]}))
-              p effect reject
+    >>> readable(pd.DataFrame({"p": [0.0, 0.0123456], "lam": [0.98765, -1.0], "reject": [True, False]}))
+              p lambda reject
     0  < 1e-300  0.988    yes
     1    0.0123     -1     no
     """
-    return frame.apply(lambda column: column.map(_p_value if column.name in ("p", "p_holm", "p_sign") else _word))
+    words = frame.apply(lambda column: column.map(_p_value if column.name in ("p", "p_holm", "p_sign") else _word))
+    return words.rename(columns=WRITTEN)
 
 
 def _word(value) -> str:
@@ -44,7 +54,7 @@ def _word(value) -> str:
 
 
 def _p_value(value) -> str:
-    return f"< {LEAST:.0e}" if isinstance(value, float) and value < LEAST else _word(value)
+    return f"< {SMALLEST_P:.0e}" if isinstance(value, float) and value < SMALLEST_P else _word(value)
 
 
 def _escape(text: str) -> str:

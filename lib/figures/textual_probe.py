@@ -7,21 +7,24 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from clip360.figures.style import PAGE, VIEW_COLOURS, VIEW_MARKERS
+from clip360.figures.style import PAGE, VIEW_COLOURS, VIEW_MARKERS, image_set_label, model_label
+from clip360.stats.measurements import select
 
 
-def cue_forest(tests: pd.DataFrame) -> Figure:
-    """Effect of the format cue (rank-biserial, 95 % interval) for every model, image set, view and generic cue."""
+def cue_effects(tests: pd.DataFrame) -> Figure:
+    """Effect of the format cue (rank-biserial, 95 % interval) for every model, image set, view and generic cue.
+
+    ``tests`` is the table of ``stats.textual_probe.cue_tests``.
+    """
     models, sets = tests.model.unique(), tests.image_set.unique()
-    generics, views = tests.generic.unique(), tests["view"].unique()
+    generic_cues, views = tests.generic_cue.unique(), tests["view"].unique()
     figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 0.62 * len(models) + 0.9))
     for axis, image_set in zip(axes[0], sets, strict=True):
         axis.axvline(0, color="0.6", linewidth=0.8)
         for view in views:
             part = tests[(tests.image_set == image_set) & (tests["view"] == view)]
-            row = part.model.map(list(models).index) + 0.16 * (
-                part.generic.map(list(generics).index) - (len(generics) - 1) / 2
-            )
+            offset = part.generic_cue.map(list(generic_cues).index) - (len(generic_cues) - 1) / 2
+            row = part.model.map(list(models).index) + 0.16 * offset
             below, above = part.effect - part.ci_low, part.ci_high - part.effect
             axis.errorbar(
                 part.effect,
@@ -33,41 +36,53 @@ def cue_forest(tests: pd.DataFrame) -> Figure:
                 linewidth=0.8,
                 label=view,
             )
-        axis.set(title=image_set, xlim=(-1.05, 1.05), xlabel="rank-biserial correlation of $s - s^u$")
-    axes[0, 0].set_yticks(range(len(models)), models)
+        title = image_set_label(image_set)
+        axis.set(title=title, xlim=(-1.05, 1.05), xlabel="rank-biserial correlation of $s - s^u$")
+    axes[0, 0].set_yticks(range(len(models)), [model_label(model) for model in models])
     axes[0, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(views), frameon=False)
     return figure
 
 
-def cue_scores(scores: pd.DataFrame, *, generic: str) -> Figure:
-    """Distribution over panoramas of s, with the format cue, beside that of s^u, with one generic cue: the pairs tested."""
-    shown = scores[(scores["view"] == "panorama") & ((scores.condition == "cue") | (scores.value == generic))]
-    shown = shown.assign(text=shown.condition.map({"cue": "format cue", "generic": f"“{generic}”"}))
+def score_distributions(measurements: pd.DataFrame, *, generic_cue: str) -> Figure:
+    """Distribution over panoramas of s (with the format cue) and of s^u (with one generic cue): the scores that are paired.
+
+    ``measurements`` are those of the textual probe.
+    """
+    scores = select(measurements, "clip_score", "format_cue", "generic_cue")
+    tested = (scores.condition == "format_cue") | (scores.cue == generic_cue)
+    shown = scores[(scores["view"] == "panorama") & tested]
+    shown = shown.assign(text=shown.condition.map({"format_cue": "format cue", "generic_cue": f"“{generic_cue}”"}))
     palette = dict(zip(shown.text.unique(), (VIEW_COLOURS["panorama"], "0.75"), strict=True))
-    return _halves(shown, "score", "text", palette, "CLIP score $s$")
+    return _split_violins(shown, "value", "text", palette, "CLIP score $s$")
 
 
-def cue_gains(scores: pd.DataFrame, *, generic: str) -> Figure:
-    """Distribution over images of s - s^u against one generic cue, for every model, image set and view."""
+def gain_distributions(measurements: pd.DataFrame, *, generic_cue: str) -> Figure:
+    """Distribution over images of the gain s - s^u over one generic cue, for every model, image set and view.
+
+    ``measurements`` are those of the textual probe.
+    """
     keys = ["model", "image_set", "view", "image"]
-    own = scores[scores.condition == "cue"].set_index(keys).score
-    other = scores[(scores.condition == "generic") & (scores.value == generic)].set_index(keys).score
-    gains = (own - other).rename("gain").reset_index()
-    figure = _halves(gains, "gain", "view", VIEW_COLOURS, f"$s - s^u$ against “{generic}”, points")
+    s = select(measurements, "clip_score", "format_cue").set_index(keys).value
+    generic = select(measurements, "clip_score", "generic_cue")
+    s_u = generic[generic.cue == generic_cue].set_index(keys).value
+    gains = (s - s_u).rename("gain").reset_index()
+    figure = _split_violins(gains, "gain", "view", VIEW_COLOURS, f"$s - s^u$ against “{generic_cue}”, points")
     for axis in figure.axes:
         axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     return figure
 
 
-def _halves(frame: pd.DataFrame, value: str, by: str, palette: Mapping[str, str], label: str) -> Figure:
+def _split_violins(frame: pd.DataFrame, value: str, by: str, palette: Mapping[str, str], label: str) -> Figure:
     """Two distributions of each model back to back, one panel for each image set."""
     sets = frame.image_set.unique()
     figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.4))
     for axis, image_set in zip(axes[0], sets, strict=True):
         sns.violinplot(
-            frame[frame.image_set == image_set],
+            frame[frame.image_set == image_set].assign(
+                model=lambda part: part.model.map(lambda name: model_label(name, separator=",\n"))
+            ),
             x="model",
             y=value,
             hue=by,
@@ -80,6 +95,6 @@ def _halves(frame: pd.DataFrame, value: str, by: str, palette: Mapping[str, str]
         )
         handles, labels = axis.get_legend_handles_labels()
         axis.get_legend().remove()
-        axis.set(title=image_set, xlabel="", ylabel=label)
+        axis.set(title=image_set_label(image_set), xlabel="", ylabel=label)
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure

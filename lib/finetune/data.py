@@ -1,4 +1,4 @@
-"""The panoramas that fine-tuning sees: each decoded once, shifted on the tensor by a random Δ, by the model's transform."""
+"""The training data of fine-tuning: panoramas decoded once, shifted on the tensor, then transformed as the model does."""
 
 import math
 import tempfile
@@ -18,133 +18,156 @@ from clip360.models.clip import Clip
 from clip360.scoring.embedding import encoder
 from clip360.scoring.views import Shift, View, perspective_view
 
-DECODED = EMBEDDED = 64  # pictures at a time
+DECODE_BATCH = EMBED_BATCH = 64  # images
 
 
 class Item(NamedTuple):
-    """One draw: the panorama (a row), the viewpoint it is seen from, its shift in pixels, and one of its photographs."""
+    """What one training example is made of.
+
+    ``row`` numbers the panorama, ``shift`` is its circular shift Δ in pixels, ``viewpoint`` numbers the camera position
+    that it was rendered from, ``perspective_view`` numbers one of its perspective views, None for none.
+    """
 
     row: int
-    delta: int
+    shift: int
     viewpoint: int = 0
-    photograph: int | None = None
+    perspective_view: int | None = None
 
 
 class Pair(NamedTuple):
-    """What the network reads of a draw, two pictures: the panorama ``shifted``, and ``beside`` it the photograph, or the
-    panorama itself where none was drawn, whose number is then -1; and the draw's numbers. In a batch all are tensors."""
+    """One training example: the numbers of its ``Item`` (a ``perspective_view`` of None becomes -1) and two network inputs.
+
+    ``partner`` [3, S, S] is the perspective view or, where the item has none, the unshifted panorama; ``shifted``
+    [3, S, S] is the shifted panorama. In a batch every field is a tensor with a leading dimension B.
+    """
 
     row: int
-    delta: int
+    shift: int
     viewpoint: int
-    photograph: int
-    beside: Tensor
+    perspective_view: int
+    partner: Tensor
     shifted: Tensor
 
 
 class ShiftedPanoramas(Dataset):
-    """N panoramas, maybe from several viewpoints; an ``Item`` of them is a ``Pair`` of the model's inputs.
+    """N panoramas from one or several viewpoints, indexed by ``Item``; each element is a ``Pair``.
 
-    The decoded pictures lie in a temporary file mapped into memory, so what is resident does not grow with their number.
+    ``viewpoints`` gives for each viewpoint the batches uint8 [B, 3, H, W] of its ``n_images`` panoramas, in the same
+    order. Decoded images lie in a temporary file mapped into memory, so resident memory does not grow with N.
     """
 
-    def __init__(self, viewpoints: Iterable[Iterator[Tensor]], total: int, preprocess: Callable[[Image], Tensor]):
+    def __init__(self, viewpoints: Iterable[Iterator[Tensor]], n_images: int, preprocess: Callable[[Image], Tensor]):
         self.preprocess = preprocess
-        self.panoramas = [decode(batches, total) for batches in viewpoints]
-        self.inputs = self._seen(lambda panorama: panorama)
-        self.photographs: list[Tensor] | None = None
+        self.panoramas = [decode(batches, n_images) for batches in viewpoints]
+        self.inputs = self._network_inputs(lambda panorama: panorama)
+        self.perspective_views: list[Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.panoramas[0])
 
     def __getitem__(self, item: Item) -> Pair:
-        shifted = circular_shift(self.panoramas[item.viewpoint][item.row], item.delta)
-        beside = self.inputs if item.photograph is None else self.photographs[item.photograph]
-        numbers = (item.row, item.delta, item.viewpoint, -1 if item.photograph is None else item.photograph)
-        return Pair(*numbers, beside[item.row], self.preprocess(to_pil_image(shifted)))
+        shifted = circular_shift(self.panoramas[item.viewpoint][item.row], item.shift)
+        alone = item.perspective_view is None
+        partners = self.inputs if alone else self.perspective_views[item.perspective_view]
+        numbers = (item.row, item.shift, item.viewpoint, -1 if alone else item.perspective_view)
+        return Pair(*numbers, partners[item.row], self.preprocess(to_pil_image(shifted)))
 
     @property
     def width(self) -> int:
-        """Pixels across a panorama."""
+        """Width of a panorama in pixels."""
         return self.panoramas[0].shape[-1]
 
-    def turned(self, count: int, viewpoint: int = 0) -> list[Tensor]:
-        """What the network reads, [N, 3, S, S], of all panoramas shifted by 0, W / count, 2 W / count, ..."""
-        if self.width % count:
-            raise ValueError(f"views is {count}: expected a number that divides the width of {self.width} pixels")
-        return [self._seen(Shift(k / count), viewpoint) for k in range(count)]
+    def shifted_inputs(self, n_shifts: int, viewpoint: int = 0) -> list[Tensor]:
+        """Network inputs [N, 3, S, S] of all panoramas, one tensor for each shift 0, W / n_shifts, 2 W / n_shifts, ...
 
-    def take_photographs(self, count: int, *, fov: float) -> None:
-        """Have ``count`` photographs of every panorama, in equal steps around the horizon, ``fov`` degrees wide."""
+        Raises ValueError where ``n_shifts`` does not divide the width.
+        """
+        if self.width % n_shifts:
+            raise ValueError(f"n_shifts is {n_shifts}: expected a divisor of the width of {self.width} pixels")
+        return [self._network_inputs(Shift(k / n_shifts), viewpoint) for k in range(n_shifts)]
+
+    def add_perspective_views(self, n_views: int, *, fov: float) -> None:
+        """Give every panorama ``n_views`` perspective views ``fov`` degrees wide, in equal steps around the horizon."""
         size = self.panoramas[0].shape[-2]
-        views = [perspective_view(yaw=360 / count * k, pitch=0.0, fov=fov, size=size) for k in range(count)]
-        self.photographs = [self._seen(view) for view in views]
+        views = [perspective_view(yaw=360 / n_views * k, pitch=0.0, fov=fov, size=size) for k in range(n_views)]
+        self.perspective_views = [self._network_inputs(view) for view in views]
 
-    def _seen(self, view: View, viewpoint: int = 0) -> Tensor:
-        """What the network reads, [N, 3, S, S], of a view of every panorama, in a temporary file."""
-        parts = self.panoramas[viewpoint].split(DECODED)
-        inputs = (self.preprocess(to_pil_image(picture)) for part in parts for picture in view(part))
-        first = next(inputs)
-        seen = on_disk((len(self), *first.shape), first.dtype)
-        for row, one in enumerate(chain([first], inputs)):
-            seen[row] = one
-        return seen
+    def _network_inputs(self, view: View, viewpoint: int = 0) -> Tensor:
+        """Network inputs [N, 3, S, S] of one view of every panorama, in a temporary file."""
+        batches = self.panoramas[viewpoint].split(DECODE_BATCH)
+        transformed = (self.preprocess(to_pil_image(image)) for batch in batches for image in view(batch))
+        first = next(transformed)
+        inputs = tensor_on_disk((len(self), *first.shape), first.dtype)
+        for row, image in enumerate(chain([first], transformed)):
+            inputs[row] = image
+        return inputs
 
-    def draw(self, shifts: tuple[float, float], *, seed: int, epoch: int, steps: int | None = None) -> list[Item]:
+    def draw(
+        self, shift_range: tuple[float, float], *, seed: int, epoch: int, n_shifts: int | None = None
+    ) -> list[Item]:
         """The items of one epoch: every panorama once, in random order, with Δ uniform in [low · W, high · W).
 
-        ``shifts`` are low and high as shares of the width. With ``steps``, Δ is a multiple of W / steps. Of several
-        viewpoints one is drawn, and of photographs, where there are any. Each epoch has its own draws, whether or not
-        others ran.
+        ``shift_range`` holds low and high as fractions of the width W; with ``n_shifts``, Δ is a multiple of W / n_shifts.
+        Where there are several viewpoints or perspective views, one of each is drawn. The draws depend on ``seed`` and
+        ``epoch`` alone, so that a continued run repeats them. Raises ValueError unless 0 <= low < high <= 1.
         """
-        low, high = shifts
+        low, high = shift_range
         if not 0 <= low < high <= 1:
-            raise ValueError(f"shifts is {list(shifts)}: expected two shares of the width, 0 <= low < high <= 1")
+            raise ValueError(
+                f"shift_range is {list(shift_range)}: expected two fractions of the width, 0 <= low < high <= 1"
+            )
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-        unit = self.width // steps if steps else 1
+        step = self.width // n_shifts if n_shifts else 1
 
-        def draws(start: int, end: int) -> list[int]:
+        def random_integers(start: int, end: int) -> list[int]:
             return torch.randint(start, end, (len(self),), generator=generator).tolist()
 
+        # The order of these draws is part of every result.
         rows = torch.randperm(len(self), generator=generator).tolist()
-        deltas = [
-            unit * delta for delta in draws(math.ceil(low * self.width / unit), math.ceil(high * self.width / unit))
-        ]
-        points = draws(0, len(self.panoramas)) if len(self.panoramas) > 1 else [0] * len(self)
-        photographs = draws(0, len(self.photographs)) if self.photographs else [None] * len(self)
-        return [Item(*drawn) for drawn in zip(rows, deltas, points, photographs, strict=True)]
+        steps = random_integers(math.ceil(low * self.width / step), math.ceil(high * self.width / step))
+        shifts = [step * k for k in steps]
+        viewpoints = random_integers(0, len(self.panoramas)) if len(self.panoramas) > 1 else [0] * len(self)
+        perspectives = random_integers(0, len(self.perspective_views)) if self.perspective_views else [None] * len(self)
+        return [Item(*numbers) for numbers in zip(rows, shifts, viewpoints, perspectives, strict=True)]
 
 
 @torch.no_grad()
 def embed_inputs(clip: Clip, inputs: Tensor) -> Tensor:
-    """Unit embeddings [N, D] of what the network reads, [N, 3, S, S], as the model is now."""
+    """Unit embeddings [N, D] of network inputs [N, 3, S, S] by the model's present weights, in the protocol's precision."""
     encode = encoder(clip, clip.network.encode_image)
-    return torch.cat([encode(part) for part in inputs.split(EMBEDDED)])
+    return torch.cat([encode(batch) for batch in inputs.split(EMBED_BATCH)])
 
 
-def decode(batches: Iterator[Tensor], total: int) -> Tensor:
-    """``total`` pictures of one size in batches, [N, 3, H, W] in a temporary file."""
-    pictures: Tensor | None = None
+def decode(batches: Iterator[Tensor], n_images: int) -> Tensor:
+    """``n_images`` images of one size, from batches uint8 [B, 3, H, W], as uint8 [N, 3, H, W] in a temporary file.
+
+    Raises ValueError where images differ in size.
+    """
+    images: Tensor | None = None
     start = 0
-    with tqdm(total=total, desc="decode") as progress:
+    with tqdm(total=n_images, desc="decode") as progress:
         for batch in batches:
-            if pictures is None:
-                pictures = on_disk((total, *batch.shape[1:]), torch.uint8)
-            if batch.shape[1:] != pictures.shape[1:]:
+            if images is None:
+                images = tensor_on_disk((n_images, *batch.shape[1:]), torch.uint8)
+            if batch.shape[1:] != images.shape[1:]:
                 height, width = batch.shape[2:]
-                raise ValueError(f"a panorama is {width} x {height}, others are not: fine-tuning needs one size")
-            pictures[start : start + len(batch)] = batch
+                first_height, first_width = images.shape[2:]
+                raise ValueError(
+                    f"a panorama is {width} x {height} pixels, the first {first_width} x {first_height}: fine-tuning needs"
+                    " panoramas of one size, resize them"
+                )
+            images[start : start + len(batch)] = batch
             start += len(batch)
             progress.update(len(batch))
-    return pictures
+    return images
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """The seed of all draws of an epoch."""
+    """The seed of all random draws of an epoch."""
     return seed * 100_003 + epoch
 
 
-def on_disk(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def tensor_on_disk(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """A tensor of zeros in an unnamed temporary file."""
     with tempfile.NamedTemporaryFile() as file:
         return torch.from_file(file.name, shared=True, size=math.prod(shape), dtype=dtype).view(shape)

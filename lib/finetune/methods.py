@@ -1,7 +1,10 @@
-"""The roads to invariance by name: what is trained, what is optimised. A new one is a part or an objective, and a line here."""
+"""The adaptation methods by name: what each trains and what it optimises.
+
+A new method is one line in ``METHODS``, with a new function of ``trainable_parts`` or a new ``Objective`` where it needs one.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +14,7 @@ from torch import Tensor
 
 from clip360.finetune import trainable_parts
 from clip360.finetune.distillation import Distillation
-from clip360.finetune.files import CONFIGURATION, DESCRIPTION, TRAINED
+from clip360.finetune.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, METHOD_FILE, TRAINED_WEIGHTS
 from clip360.finetune.lora import attach_lora, load_adapter, merge_adapter, save_adapter
 from clip360.finetune.objectives import Objective, ShiftLoss
 from clip360.finetune.omniview import Omniview
@@ -20,101 +23,169 @@ from clip360.models.clip import UNREADABLE, Clip, reason
 
 
 @dataclass(frozen=True)
-class Strategy:
-    """A road to invariance: ``attach`` says what is trained, ``objective`` what is optimised; how an image is encoded
-    afterwards follows from the first, under the view that its run names.
+class AdaptationMethod:
+    """One way to adapt a CLIP to panoramas.
 
-    ``photographs``: does it see ordinary photographs beside the panoramas? ``moved``: the panoramas from a second
-    viewpoint too? ``reads``: is the text side trained?
+    ``trains`` says in words which weights are trained, ``attach`` freezes all others and adds what the method adds to the
+    network, ``objective`` is what training optimises. ``perspective_views``: does it train on perspective views next to
+    the panoramas? ``uses_offset``: on panoramas from a second, offset viewpoint, too? ``trains_text``: is the text side
+    trained?
     """
 
+    trains: str
     attach: Callable[..., Clip]
     objective: Callable[..., Objective] = ShiftLoss
-    photographs: bool = False
-    moved: bool = False
-    reads: bool = False
+    perspective_views: bool = False
+    uses_offset: bool = False
+    trains_text: bool = False
+
+    @property
+    def is_lora(self) -> bool:
+        """Are LoRA adapters all that it trains? They are saved in PEFT's format."""
+        return getattr(self.attach, "func", None) is attach_lora
+
+    @property
+    def uses_lora(self) -> bool:
+        """Are LoRA adapters among what it trains?"""
+        return self.is_lora or self.attach is trainable_parts.gated_lora
+
+    @property
+    def weights_file(self) -> str:
+        """The file that holds the trained weights."""
+        return ADAPTER_WEIGHTS if self.is_lora else TRAINED_WEIGHTS
 
 
-_LORA = {targets: partial(attach_lora, targets=targets) for targets in ("released", "attention")}
-STRATEGIES = {
+def _lora(targets: str) -> Callable[..., Clip]:
+    return partial(attach_lora, targets=targets)
+
+
+def _heads(kind: str, *, image: bool, text: bool) -> Callable[..., Clip]:
+    return partial(trainable_parts.heads, kind=kind, image=image, text=text)
+
+
+_GATED = (
+    "LoRA adapters on the image tower, a gated module on its embedding and the temperature",
+    trainable_parts.gated_lora,
+)
+_IMAGE_TOWER = ("the image tower", trainable_parts.image_tower)
+_ATTENTION = ("LoRA adapters on all attention and MLP projections of the image tower", _lora("lora_attention"))
+
+METHODS = {
     # The paper's (arXiv 2604.24642).
-    **{targets: Strategy(attach) for targets, attach in _LORA.items()},
-    # Its loss, on other trainable_parts.
-    "positions": Strategy(trainable_parts.positions),
-    "last_block": Strategy(trainable_parts.last_block),
-    "image_tower": Strategy(trainable_parts.image_tower),
-    "text_tower": Strategy(trainable_parts.text_tower, reads=True),
-    "both_towers": Strategy(trainable_parts.both_towers, reads=True),
-    # Omniview-Tuning (arXiv 2404.12139), with camera translations, and its ablations.
-    "omniview": Strategy(trainable_parts.gated_lora, Omniview, photographs=True),
-    "omniview_moved": Strategy(trainable_parts.gated_lora, Omniview, photographs=True, moved=True),
-    "omniview_all_views": Strategy(trainable_parts.gated_lora, partial(Omniview, all_views=True), photographs=True),
-    "omniview_panoramas_only": Strategy(trainable_parts.gated_lora, Omniview),
+    "lora_as_released": AdaptationMethod(
+        "LoRA adapters on the target modules of the paper's script", _lora("lora_as_released")
+    ),
+    "lora_attention": AdaptationMethod(*_ATTENTION),
+    # The paper's loss on other parts of the network.
+    "positional_embedding": AdaptationMethod(
+        "the positional embedding of the image tower", trainable_parts.positional_embedding
+    ),
+    "last_block": AdaptationMethod("the last transformer block of the image tower", trainable_parts.last_block),
+    "image_tower": AdaptationMethod(*_IMAGE_TOWER),
+    "text_tower": AdaptationMethod("the text tower", trainable_parts.text_tower, trains_text=True),
+    "both_towers": AdaptationMethod("the image and the text tower", trainable_parts.both_towers, trains_text=True),
+    # Omniview-Tuning (arXiv 2404.12139), also with camera translations, and its ablations.
+    "omniview": AdaptationMethod(*_GATED, Omniview, perspective_views=True),
+    "omniview_offset": AdaptationMethod(*_GATED, Omniview, perspective_views=True, uses_offset=True),
+    "omniview_all_views": AdaptationMethod(*_GATED, partial(Omniview, all_views=True), perspective_views=True),
+    "omniview_panoramas_only": AdaptationMethod(*_GATED, Omniview),
     # Heads on frozen embeddings (arXiv 2404.03539).
-    "linear_head": Strategy(
-        partial(trainable_parts.heads, kind="linear", image=True, text=True), Reprojection, reads=True
+    "linear_head": AdaptationMethod(
+        "linear heads on the image and the text embedding",
+        _heads("linear", image=True, text=True),
+        Reprojection,
+        trains_text=True,
     ),
-    "mlp_head": Strategy(partial(trainable_parts.heads, kind="mlp", image=True, text=True), Reprojection, reads=True),
-    "image_head": Strategy(partial(trainable_parts.heads, kind="linear", image=True, text=False), Reprojection),
-    "text_head": Strategy(
-        partial(trainable_parts.heads, kind="linear", image=False, text=True), Reprojection, reads=True
+    "mlp_head": AdaptationMethod(
+        "MLP heads on the image and the text embedding",
+        _heads("mlp", image=True, text=True),
+        Reprojection,
+        trains_text=True,
     ),
-    # The mean over shifts in one pass.
-    "distilled": Strategy(_LORA["attention"], Distillation, photographs=True),
-    "distilled_tower": Strategy(trainable_parts.image_tower, Distillation, photographs=True),
+    "image_head": AdaptationMethod(
+        "a linear head on the image embedding", _heads("linear", image=True, text=False), Reprojection
+    ),
+    "text_head": AdaptationMethod(
+        "a linear head on the text embedding", _heads("linear", image=False, text=True), Reprojection, trains_text=True
+    ),
+    # The mean over shifts, distilled into one pass.
+    "distilled": AdaptationMethod(*_ATTENTION, Distillation, perspective_views=True),
+    "distilled_tower": AdaptationMethod(*_IMAGE_TOWER, Distillation, perspective_views=True),
 }
 
 
-def find_strategy(name: str) -> Strategy:
-    """The strategy of a name; ValueError if there is none."""
-    if name not in STRATEGIES:
-        raise ValueError(f"strategy is {name!r}: expected one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+def find_method(name: str) -> AdaptationMethod:
+    """The adaptation method of that name; ValueError if there is none."""
+    if name not in METHODS:
+        raise ValueError(f"method is {name!r}: expected one of {', '.join(METHODS)}")
+    return METHODS[name]
 
 
-def trained(clip: Clip) -> dict[str, Tensor]:
+def trained_weights(clip: Clip) -> dict[str, Tensor]:
     """The weights of a model that are trained, by name."""
     return {name: weight for name, weight in clip.network.named_parameters() if weight.requires_grad}
 
 
-def save_tuned(clip: Clip, folder: Path, name: str, *, adapter: dict, passes: dict[str, int]) -> None:
-    """Write what a strategy trained, LoRA in PEFT's own format, and how: the same bytes for the same weights.
+def save_finetuned(
+    clip: Clip,
+    folder: Path,
+    *,
+    method: str,
+    lam: float,
+    shift_range: tuple[float, float],
+    view: str | None = None,
+    lora: Mapping,
+    images: Mapping[str, int],
+) -> None:
+    """Write the trained weights and ``method.json`` to an existing folder; equal weights give equal bytes.
 
-    ``passes`` counts the pictures that went through the image tower in training.
+    LoRA adapters are written in PEFT's format, all other weights as one safetensors file. ``clip`` is named after its
+    frozen model. ``view`` is how the run shows a panorama to the model, None where it follows the protocol; ``lora`` holds
+    rank, alpha, dropout and seed. ``images`` counts the images that went through the image tower in training:
+    ``with_gradient`` and ``without_gradient``.
     """
-    weights = {key: weight.detach().cpu().contiguous() for key, weight in trained(clip).items()}
-    if find_strategy(name).attach in _LORA.values():
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in trained_weights(clip).items()}
+    if find_method(method).is_lora:
         save_adapter(clip, folder)
     else:
-        save_file(weights, folder / TRAINED)
-    facts = {
-        "strategy": name,
-        "adapter": adapter,
-        "trainable": sum(weight.numel() for weight in weights.values()),
-        "passes": passes,
+        save_file(weights, folder / TRAINED_WEIGHTS)
+    spec = {
+        "model": clip.name,
+        "method": method,
+        "lam": lam,
+        "shift_range": list(shift_range),
+        "view": view,
+        "lora": dict(lora),
+        "trainable_parameters": sum(weight.numel() for weight in weights.values()),
+        "images": dict(images),
     }
-    (folder / DESCRIPTION).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8", newline="\n")
+    (folder / METHOD_FILE).write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
-def load_tuned(clip: Clip, folder: str | Path) -> Clip:
-    """The model as a strategy trained it, named after the folder; works on the network in place."""
+def load_finetuned(clip: Clip, folder: str | Path) -> Clip:
+    """The frozen model ``clip`` with the weights of a fine-tuned one, named after the folder; changes the network in place.
+
+    Reads any folder of LoRA adapters in PEFT's format, and what ``save_finetuned`` wrote. Raises FileNotFoundError where
+    the folder holds neither, ValueError where its weights do not fit the model.
+    """
     folder = Path(folder)
-    if (folder / CONFIGURATION).is_file():
+    if (folder / ADAPTER_CONFIG).is_file():
         return merge_adapter(load_adapter(clip, folder))
-    if not (folder / DESCRIPTION).is_file():
+    if not (folder / METHOD_FILE).is_file():
         raise FileNotFoundError(
-            f"{folder} holds neither {CONFIGURATION} nor {DESCRIPTION}: expected a fine-tuned model"
+            f"{folder} holds neither {ADAPTER_CONFIG} nor {METHOD_FILE}: expected the folder of a fine-tuned model"
         )
     try:
-        facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        clip = find_strategy(facts["strategy"]).attach(clip, **facts["adapter"])
-        weights = load_file(folder / TRAINED)
-        faults = clip.network.load_state_dict(weights, strict=False)
+        spec = json.loads((folder / METHOD_FILE).read_text(encoding="utf-8"))
+        clip = find_method(spec["method"]).attach(clip, **spec["lora"])
+        weights = load_file(folder / TRAINED_WEIGHTS)
+        mismatch = clip.network.load_state_dict(weights, strict=False)
     except UNREADABLE as error:
         raise ValueError(f"{folder} does not fit the model {clip.name}: {reason(error)}") from error
-    if faults.unexpected_keys or weights.keys() != trained(clip).keys():
+    if mismatch.unexpected_keys or weights.keys() != trained_weights(clip).keys():
         raise ValueError(
-            f"{folder} does not fit the model {clip.name}: it holds other weights than its strategy trains"
+            f"{folder} does not fit the model {clip.name}: {TRAINED_WEIGHTS} holds other weights than the method"
+            f" {spec['method']} trains, train again"
         )
     clip.network.requires_grad_(False).eval()
     return replace(clip, name=folder.name)

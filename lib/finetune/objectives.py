@@ -1,4 +1,4 @@
-"""What is optimised: an objective knows what the frozen model said, draws the items of an epoch, and gives the loss."""
+"""Objectives of fine-tuning. An objective keeps the frozen model's reference, draws an epoch's items and gives the loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,12 +14,18 @@ from clip360.scoring.embedding import embed_texts
 
 
 class Objective(ABC):
-    """What all objectives share: the texts, and one draw of every panorama in an epoch, two pictures each.
+    """What all objectives share: the texts, and one item for every panorama in an epoch, a pair of images each.
 
-    ``texts`` are those of the panoramas, then those of their photographs. ``reads`` says that the text side is trained, so
-    that texts are read anew in every step; else they are embedded once. ``weight`` is λ, ``views`` the number of shifts of
-    a panorama that stand for its views, ``worst`` how many of these count as bad.
-    ``kept`` holds all that the frozen model said, ``looks`` counts pictures embedded without a gradient.
+    ``clip`` is the frozen model. ``texts`` are those of the panoramas, then those of their perspective views, if there are
+    any. With ``trains_text`` the text side is trained, so that texts are embedded in every step; without, they are embedded
+    once. ``lam`` is λ in [0, 1], ``shift_range`` the range of Δ as fractions of the width, ``n_shifts`` the number of
+    shifts of a panorama that are averaged or aligned, ``n_worst`` how many of these an objective aligns that picks the
+    worst.
+
+    ``reference`` holds the frozen model's outputs by name: text embeddings, and scores or image embeddings, computed in
+    the protocol's precision. ``images_without_gradient`` counts images embedded without a gradient.
+
+    Raises ValueError where λ is not in [0, 1].
     """
 
     def __init__(
@@ -28,49 +34,58 @@ class Objective(ABC):
         panoramas: ShiftedPanoramas,
         texts: Sequence[str],
         *,
-        weight: float,
-        shifts: tuple[float, float],
-        views: int,
-        worst: int,
-        reads: bool = False,
+        lam: float,
+        shift_range: tuple[float, float],
+        n_shifts: int,
+        n_worst: int,
+        trains_text: bool = False,
     ):
-        if not 0 <= weight <= 1:
-            raise ValueError(f"lambda is {weight}: expected a number between 0 and 1")
-        self.panoramas, self.weight, self.shifts, self.looks = panoramas, weight, tuple(shifts), 0
-        self.views, self.worst = views, worst
-        self.tokens = clip.tokenize(list(texts)) if reads else None
-        self.kept = {"texts": embed_texts(clip, texts)}
+        if not 0 <= lam <= 1:
+            raise ValueError(f"lambda is {lam}: expected a number between 0 and 1")
+        self.panoramas, self.lam, self.shift_range = panoramas, lam, tuple(shift_range)
+        self.n_shifts, self.n_worst = n_shifts, n_worst
+        self.clamp_at_zero = clip.protocol.clamp_at_zero
+        self.images_without_gradient = 0
+        self.tokens = clip.tokenize(list(texts)) if trains_text else None
+        self.reference = {"texts": embed_texts(clip, texts)}
 
-    def look(self, clip: Clip, inputs: Tensor) -> Tensor:
-        """Unit embeddings of inputs [N, 3, S, S] as the model is now, without a gradient."""
-        self.looks += len(inputs)
+    def embed_without_gradient(self, clip: Clip, inputs: Tensor) -> Tensor:
+        """Unit embeddings [N, D] of network inputs [N, 3, S, S] by the model's present weights."""
+        self.images_without_gradient += len(inputs)
         return embed_inputs(clip, inputs)
 
     def items(self, clip: Clip, *, seed: int, epoch: int) -> list[Item]:
-        """The draws of an epoch; ``clip`` is the model as it is when the epoch begins."""
-        return self.panoramas.draw(self.shifts, seed=seed, epoch=epoch)
+        """The items of an epoch; ``clip`` is the model with its weights at the beginning of the epoch."""
+        return self.panoramas.draw(self.shift_range, seed=seed, epoch=epoch)
 
     @abstractmethod
     def losses(self, network: nn.Module, pair: Pair) -> dict[str, Tensor]:
-        """The ``loss`` of a batch, and its parts by name."""
+        """The ``loss`` of a batch and its terms, by the names that the training log uses."""
 
-    def embed(self, network: nn.Module, pictures: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit embeddings of pictures [P, 3, S, S] and of the texts of ``rows`` [B], and the scale of cosines."""
-        tokens = None if self.tokens is None else self.tokens[rows.cpu()].to(pictures.device)
-        seen, read, scale, *_ = network(pictures, tokens)
-        return seen, self.kept["texts"][rows.cpu()].to(seen.device) if read is None else read, scale
+    def embed(self, network: nn.Module, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit embeddings of images [P, 3, S, S] and of the texts of ``rows`` [B], and the logit scale."""
+        tokens = None if self.tokens is None else self.tokens[rows.cpu()].to(images.device)
+        image_embeds, text_embeds, logit_scale, *_ = network(images, tokens)
+        if text_embeds is None:
+            text_embeds = self.reference["texts"][rows.cpu()].to(image_embeds.device)
+        return image_embeds, text_embeds, logit_scale
+
+    def scores(self, image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+        """CLIP scores [B] of paired embeddings [B, D], clamped at zero where the protocol says so."""
+        return clip_score(image_embeds, text_embeds, clamp_at_zero=self.clamp_at_zero)
 
 
 class ShiftLoss(Objective):
-    """The paper's: a panorama and its shift get the same score, and the one that the frozen model gave (arXiv 2604.24642)."""
+    """The paper's objective (arXiv 2604.24642): a panorama and its shift score alike, and as the frozen model scored."""
 
     def __init__(self, clip: Clip, panoramas: ShiftedPanoramas, texts: Sequence[str], **settings):
         super().__init__(clip, panoramas, texts, **settings)
-        self.kept["scores"] = clip_score(self.look(clip, panoramas.inputs), self.kept["texts"][: len(panoramas)])
+        image_embeds = self.embed_without_gradient(clip, panoramas.inputs)
+        self.reference["scores"] = self.scores(image_embeds, self.reference["texts"][: len(panoramas)])
 
     def losses(self, network: nn.Module, pair: Pair) -> dict[str, Tensor]:
-        seen, read, _ = self.embed(network, torch.cat([pair.shifted, pair.beside]), pair.row)
-        s_shift, s = clip_score(seen, read.repeat(2, 1)).chunk(2)
-        s_frozen = self.kept["scores"][pair.row.cpu()].to(seen.device)
-        loss, consistency, anchor = shift_loss(s_shift, s, s_frozen, weight=self.weight)
+        image_embeds, text_embeds, _ = self.embed(network, torch.cat([pair.shifted, pair.partner]), pair.row)
+        s_shift, s = self.scores(image_embeds, text_embeds.repeat(2, 1)).chunk(2)
+        s_frozen = self.reference["scores"][pair.row.cpu()].to(image_embeds.device)
+        loss, consistency, anchor = shift_loss(s_shift, s, s_frozen, lam=self.lam)
         return {"loss": loss, "consistency": consistency, "anchor": anchor}

@@ -11,39 +11,43 @@ from clip360.finetune.losses import alignment, contrastive, worst_views
 from clip360.finetune.objectives import Objective
 from clip360.models.clip import Clip
 
-TEMPERATURE = 0.07  # from which it is trained
+INITIAL_TEMPERATURE = 0.07  # it is trained from there
 
 
 class Omniview(Objective):
-    """L = L_ITC + λ · L_VC: contrastive over one view of each panorama and a photograph, alignment of its worst views.
+    """L = L_ITC + λ · L_VC: contrastive over one view of each panorama and a perspective view, alignment of its worst views.
 
-    At the start of an epoch all shifts of every panorama are embedded, from every viewpoint there is. The normalised mean of
-    a panorama's embeddings is its anchor, and the ``worst`` ones, furthest from it, are aligned with it; with
-    ``all_views``, all are. Where there are no photographs, the panorama itself is seen in place of its own.
+    At the beginning of an epoch all shifts of every panorama from every viewpoint are embedded without a gradient. The
+    normalised mean of a panorama's embeddings is its anchor. The ``n_worst`` embeddings furthest from the anchor are
+    aligned with it; with ``all_views``, all are. Where there are no perspective views, L_ITC is over the panoramas alone.
     """
 
     def __init__(
         self, clip: Clip, panoramas: ShiftedPanoramas, texts: Sequence[str], *, all_views: bool = False, **settings
     ):
         super().__init__(clip, panoramas, texts, **settings)
-        self.aligned = self.views * len(panoramas.panoramas) if all_views else self.worst
-        self.inputs = [panoramas.turned(self.views, viewpoint) for viewpoint in range(len(panoramas.panoramas))]
+        n_viewpoints = len(panoramas.panoramas)
+        self.n_aligned = self.n_shifts * n_viewpoints if all_views else self.n_worst
+        self.inputs = [panoramas.shifted_inputs(self.n_shifts, viewpoint) for viewpoint in range(n_viewpoints)]
         with torch.no_grad():
-            clip.network.logit_scale.fill_(math.log(1 / TEMPERATURE))
+            clip.network.logit_scale.fill_(math.log(1 / INITIAL_TEMPERATURE))
 
     def items(self, clip: Clip, *, seed: int, epoch: int) -> list[Item]:
-        """One of the views of every panorama; the anchors and the worst views are those of the model as it is."""
-        seen = torch.stack([self.look(clip, turned) for viewpoint in self.inputs for turned in viewpoint])
-        self.anchors, chosen = worst_views(seen, self.aligned)
-        self.chosen = chosen.unflatten(0, (len(self.inputs), self.views))
-        return self.panoramas.draw(self.shifts, seed=seed, epoch=epoch, steps=self.views)
+        """One view of every panorama; sets the anchors and the worst views by the model's present weights."""
+        inputs = [shifted for viewpoint in self.inputs for shifted in viewpoint]
+        view_embeds = torch.stack([self.embed_without_gradient(clip, shifted) for shifted in inputs])
+        self.anchors, is_worst = worst_views(view_embeds, self.n_aligned)
+        self.is_worst = is_worst.unflatten(0, (len(self.inputs), self.n_shifts))  # [viewpoint, shift, panorama]
+        return self.panoramas.draw(self.shift_range, seed=seed, epoch=epoch, n_shifts=self.n_shifts)
 
     def losses(self, network: nn.Module, pair: Pair) -> dict[str, Tensor]:
-        rows, count = pair.row, len(pair.row)
-        texts = rows if self.panoramas.photographs is None else torch.cat([rows, rows + len(self.panoramas)])
-        seen, read, scale = self.embed(network, torch.cat([pair.shifted, pair.beside]), texts)
-        step = pair.delta * self.views // self.panoramas.width
-        chosen = self.chosen[pair.viewpoint.cpu(), step.cpu(), rows.cpu()].to(seen.device)
-        viewpoint = alignment(seen[:count], self.anchors[rows.cpu()].to(seen.device), chosen)
-        pairs = contrastive(seen[: len(texts)], read, scale)
-        return {"loss": pairs + self.weight * viewpoint, "contrastive": pairs, "alignment": viewpoint}
+        rows, batch_size = pair.row, len(pair.row)
+        has_perspective = self.panoramas.perspective_views is not None
+        text_rows = torch.cat([rows, rows + len(self.panoramas)]) if has_perspective else rows
+        image_embeds, text_embeds, logit_scale = self.embed(network, torch.cat([pair.shifted, pair.partner]), text_rows)
+        step = pair.shift * self.n_shifts // self.panoramas.width
+        is_worst = self.is_worst[pair.viewpoint.cpu(), step.cpu(), rows.cpu()].to(image_embeds.device)
+        anchors = self.anchors[rows.cpu()].to(image_embeds.device)
+        aligned = alignment(image_embeds[:batch_size], anchors, is_worst)
+        image_text = contrastive(image_embeds[: len(text_rows)], text_embeds, logit_scale)
+        return {"loss": image_text + self.lam * aligned, "contrastive": image_text, "alignment": aligned}

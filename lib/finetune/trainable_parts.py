@@ -1,5 +1,9 @@
-"""What is trained: each function freezes a model but for one part of it, in place, and gives the model back."""
+"""The parts of a CLIP that methods train: each function freezes all other weights, in place, and returns the model.
 
+All take the parameters of LoRA as keywords, since methods are called alike; those without adapters use ``seed`` at most.
+"""
+
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -10,60 +14,62 @@ from clip360.models.clip import Clip
 from clip360.models.heads import Gate, Reprojected, head
 
 
-def positions(clip: Clip, **_) -> Clip:
-    """The positional embedding of the image tower."""
-    return _only(clip, _vit(clip).positional_embedding)
+def positional_embedding(clip: Clip, **_) -> Clip:
+    """Train the positional embedding of the image tower."""
+    return _train_only(clip, _vit_tower(clip).positional_embedding)
 
 
 def last_block(clip: Clip, **_) -> Clip:
-    """The last transformer block of the image tower."""
-    return _only(clip, *_vit(clip).transformer.resblocks[-1].parameters())
+    """Train the last transformer block of the image tower."""
+    return _train_only(clip, *_vit_tower(clip).transformer.resblocks[-1].parameters())
 
 
 def image_tower(clip: Clip, **_) -> Clip:
-    """The whole image tower."""
-    return _only(clip, *clip.network.visual.parameters())
+    """Train the whole image tower."""
+    return _train_only(clip, *clip.network.visual.parameters())
 
 
 def text_tower(clip: Clip, **_) -> Clip:
-    """All but the image tower and the temperature."""
-    return _only(clip, *_text_parameters(clip.network))
+    """Train the whole text tower."""
+    return _train_only(clip, *_text_parameters(clip.network))
 
 
 def both_towers(clip: Clip, **_) -> Clip:
-    """All but the temperature."""
-    return _only(clip, *clip.network.visual.parameters(), *_text_parameters(clip.network))
+    """Train both towers; the temperature stays frozen."""
+    return _train_only(clip, *clip.network.visual.parameters(), *_text_parameters(clip.network))
 
 
-def gated_lora(clip: Clip, *, seed: int, **adapter) -> Clip:
-    """LoRA on the image tower, a gated module on its embedding, and the temperature (arXiv 2404.12139)."""
-    clip = attach_lora(clip, targets="attention", seed=seed, **adapter)
+def gated_lora(clip: Clip, *, seed: int, **lora) -> Clip:
+    """Train LoRA on the image tower, a gated module on its embedding, and the temperature (arXiv 2404.12139)."""
+    clip = attach_lora(clip, targets="lora_attention", seed=seed, **lora)
     clip.network.logit_scale.requires_grad_(True)
-    return replace(clip, network=Reprojected(clip.network, image_head=_new(clip, Gate, seed)))
+    return replace(clip, network=Reprojected(clip.network, image_head=_new_module(clip, Gate, seed)))
 
 
 def heads(clip: Clip, *, kind: str, image: bool, text: bool, seed: int, **_) -> Clip:
-    """Heads on the embeddings of images, of texts, or of both (arXiv 2404.03539)."""
-    _only(clip)
-    image_head, text_head = (
-        _new(clip, lambda width: head(kind, width), seed + place) if wanted else None
-        for place, wanted in enumerate((image, text))
-    )
+    """Train new heads on the embeddings of images, of texts, or of both (arXiv 2404.03539)."""
+    _train_only(clip)
+
+    def new_head(seed: int) -> nn.Module:
+        return _new_module(clip, lambda width: head(kind, width), seed)
+
+    image_head = new_head(seed) if image else None
+    text_head = new_head(seed + 1) if text else None
     return replace(clip, network=Reprojected(clip.network, image_head=image_head, text_head=text_head))
 
 
-def _only(clip: Clip, *parameters: nn.Parameter) -> Clip:
+def _train_only(clip: Clip, *parameters: nn.Parameter) -> Clip:
     clip.network.requires_grad_(False)
     for parameter in parameters:
         parameter.requires_grad_(True)
     return clip
 
 
-def _vit(clip: Clip) -> nn.Module:
+def _vit_tower(clip: Clip) -> nn.Module:
     tower = clip.network.visual
     if not hasattr(tower, "positional_embedding") or not hasattr(tower, "transformer"):
         raise ValueError(
-            f"{clip.name} has an image tower of another kind: this strategy needs one of open_clip's own ViTs"
+            f"the image tower of {clip.name} is a {type(tower).__name__}: this method needs one of open_clip's own ViTs"
         )
     return tower
 
@@ -76,8 +82,8 @@ def _text_parameters(network: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def _new(clip: Clip, make, seed: int) -> nn.Module:
-    """A module of the width of the embeddings, its weights drawn from ``seed``, on the model's device."""
+def _new_module(clip: Clip, make: Callable[[int], nn.Module], seed: int) -> nn.Module:
+    """``make`` of the embeddings' width, with weights drawn from ``seed``, on the model's device."""
     width = clip.network.visual.output_dim
     with torch.random.fork_rng():
         torch.manual_seed(seed)

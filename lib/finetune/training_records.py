@@ -1,4 +1,4 @@
-"""What fine-tuned models hold: the log of their training, what it cost, and how much adapters change which modules."""
+"""What the folders of fine-tuned models record: how each was trained, its log, its cost, and the sizes of its updates."""
 
 import json
 from collections.abc import Iterable
@@ -7,35 +7,64 @@ from pathlib import Path
 import pandas as pd
 from safetensors.numpy import load_file
 
-from clip360.finetune.files import CONFIGURATION, DESCRIPTION
+from clip360.finetune.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, METHOD_FILE
+
+COSTS = ("trainable_parameters", "images_with_gradient", "images_without_gradient")
+
+
+def read_runs(folder: Path, names: Iterable[str]) -> dict[str, dict]:
+    """How each of the runs ``names`` was trained, as ``method.json`` in folder/NAME says: a dictionary by run.
+
+    Keys are model (the frozen one), method, lam, shift_range, lora, trainable_parameters, images, and view for a run that
+    names one. Raises FileNotFoundError for a run that was not trained, ValueError for a damaged file.
+    """
+    return {name: _read_run(Path(folder, name, METHOD_FILE)) for name in names}
+
+
+def _read_run(path: Path) -> dict:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: run the stage that fine-tunes {path.parent.name}")
+    try:
+        spec = json.loads(path.read_text(encoding="utf-8"))
+        return {key: value for key, value in spec.items() if value is not None}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no JSON object: run the stage that fine-tunes {path.parent.name} again") from error
 
 
 def read_log(folder: Path) -> pd.DataFrame:
-    """The steps of a fine-tuning run, as dvclive wrote them: columns loss, consistency, anchor, gradient_norm."""
-    metrics = sorted((folder / "log" / "plots" / "metrics").glob("*.tsv"))
-    if not metrics:
-        raise FileNotFoundError(f"{folder} holds no training log: run the stage that fine-tunes it")
-    return pd.concat([pd.read_csv(path, sep="\t", index_col="step") for path in metrics], axis=1)
+    """The steps of a fine-tuning run, as dvclive wrote them to its folder: index step, a column for each number logged.
 
-
-def training_costs(folder: Path, runs: Iterable[str]) -> pd.DataFrame:
-    """What every run trained and saw: columns trainable (parameters), seen (pictures with a gradient), looks (without)."""
-    rows = {}
-    for run in runs:
-        facts = json.loads((folder / run / DESCRIPTION).read_text(encoding="utf-8"))
-        passes = facts["passes"]
-        rows[run] = {"trainable": facts["trainable"], "seen": passes["with gradient"], "looks": passes["without"]}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["trainable", "seen", "looks"])
-
-
-def update_sizes(folder: Path) -> pd.Series:
-    """How far training moved each kind of module: the Frobenius norm of B · A, root of the sum of squares over layers.
-
-    0 says that the adapters of this kind never learned anything. LoRA's scaling is left out.
+    The columns are loss, the loss terms of the run's objective (consistency and anchor for the paper's), gradient_norm.
+    Raises FileNotFoundError where there is no log.
     """
-    if not (folder / CONFIGURATION).is_file():
-        raise FileNotFoundError(f"{folder / CONFIGURATION} does not exist: expected an adapter in PEFT's format")
-    weights = load_file(folder / "adapter_model.safetensors")
+    paths = sorted((folder / "log" / "plots" / "metrics").glob("*.tsv"))
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no training log: run the stage that fine-tunes {folder.name}")
+    return pd.concat([pd.read_csv(path, sep="\t", index_col="step") for path in paths], axis=1)
+
+
+def training_costs(folder: Path, names: Iterable[str]) -> pd.DataFrame:
+    """What each run trained and how many images it saw, one row a run: the integer columns ``COSTS``."""
+    rows = {
+        name: {
+            "trainable_parameters": spec["trainable_parameters"],
+            "images_with_gradient": spec["images"]["with_gradient"],
+            "images_without_gradient": spec["images"]["without_gradient"],
+        }
+        for name, spec in read_runs(folder, names).items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COSTS))
+
+
+def update_norms(folder: Path) -> pd.Series:
+    """How much training changed each kind of adapted module: the Frobenius norm of B · A, by module name.
+
+    Layers are combined by the root of the sum of squares; LoRA's scaling is left out. 0 means that the adapters of this
+    kind learned nothing. Raises FileNotFoundError where ``folder`` holds no adapter in PEFT's format.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise FileNotFoundError(f"{folder / ADAPTER_CONFIG} does not exist: expected an adapter in PEFT's format")
+    weights = load_file(folder / ADAPTER_WEIGHTS)
     squares: dict[str, float] = {}
     for name, a in weights.items():
         if ".lora_A." in name:

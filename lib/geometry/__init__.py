@@ -1,1 +1,1 @@
-"""Geometry of equirectangular panoramas, in torch alone."""
+"""Geometry of equirectangular panoramas, with torch alone."""

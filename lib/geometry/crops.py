@@ -1,4 +1,4 @@
-"""Crops: ordinary pictures cut out of panoramas, each in directions of its own, to show one thing."""
+"""Crops: pinhole views cut out of panoramas, each in given directions, to show one object."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,14 +11,15 @@ from clip360.geometry.panorama import perspectives
 def crops(
     batches: Iterable[Tensor], directions: Sequence[Sequence[float]], *, pitch: float, fov: float, size: int
 ) -> Iterator[Tensor]:
-    """Pinhole views of panoramas uint8 [B, 3, H, 2H] in the yaws ``directions`` (degrees) of each, one after the other.
+    """Pinhole views of panoramas uint8 [B, 3, H, 2H] in the yaws ``directions`` (degrees) of each panorama.
 
-    ``directions`` go with the panoramas of all batches in order; yields uint8 [K, 3, size, size] a batch, K its directions.
+    ``directions`` follow the panoramas of all batches in order. Yields one uint8 [K, 3, size, size] per batch, where K is
+    the number of its directions.
     """
-    ahead = iter(directions)
+    remaining = iter(directions)
     for panoramas in batches:
-        cuts = [
+        views = [
             perspectives(panorama.float() / 255, yaws, pitch=pitch, fov=fov, size=size)
-            for panorama, yaws in zip(panoramas, ahead, strict=False)
+            for panorama, yaws in zip(panoramas, remaining, strict=False)
         ]
-        yield (torch.cat(cuts) * 255).round().byte()
+        yield (torch.cat(views) * 255).round().byte()

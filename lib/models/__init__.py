@@ -1,3 +1,3 @@
-"""CLIP models: how they are built, fetched, trained from scratch, and used."""
+"""CLIP models: configured, fetched, trained from scratch and loaded for use."""
 
-from clip360.models import torchvision_ops  # noqa: F401  before anything imports torchvision
+from clip360.models import torchvision_ops  # noqa: F401  must run before anything imports torchvision

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from clip360.models.protocol import RESIZE_MODES, Protocol
 
 CONFIGURATION = "open_clip_config.json"
-WEIGHTS = "open_clip_model.safetensors"  # or, if it was pickled by torch:
+WEIGHTS = "open_clip_model.safetensors"  # or, pickled by torch:
 PICKLED = "open_clip_pytorch_model.bin"
-# What is raised for files that hold no weights, or others.
+# What torch, safetensors and open_clip raise for files that hold no weights, or those of another architecture.
 UNREADABLE = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, LookupError, StopIteration, EOFError)
 UNREADABLE += (pickle.UnpicklingError, SafetensorError)
 
@@ -28,9 +28,13 @@ UNREADABLE += (pickle.UnpicklingError, SafetensorError)
 class Clip:
     """A CLIP model in evaluation mode, and how it is used.
 
-    ``preprocess`` turns a PIL image into [3, H, W], ``tokenize`` texts into [T, L]; ``view`` says what the network sees of a
-    panorama, one of ``protocol.VIEWS`` but ``own``. ``known``, where it is kept, holds the unit embedding [D] of every text that
-    this network's text side has read.
+    name        name of the model's folder, as tables show it
+    network     open_clip's network, or one with the same methods
+    preprocess  a PIL image -> float [3, S, S], the network's input
+    tokenize    texts -> int64 [N, L]
+    view        what the network receives of a panorama: one of ``protocol.VIEWS``, ``own`` resolved to the mode it stands for
+    protocol    every other detail of scoring
+    text_cache  None, or the unit embeddings [D] of texts by text: ``embed_texts`` reads it and adds to it
     """
 
     name: str
@@ -39,42 +43,45 @@ class Clip:
     tokenize: Callable[[Sequence[str]], Tensor]
     view: str
     protocol: Protocol
-    known: dict[str, Tensor] | None = None
+    text_cache: dict[str, Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
         return self.network.logit_scale.device
 
     def autocast(self) -> AbstractContextManager:
-        """The precision that the protocol asks for."""
+        """The context in which the network computes at the protocol's precision."""
         if dtype := self.protocol.dtype:
             return torch.autocast(self.device.type, dtype=dtype)
-        if self.device.type == "cuda":  # where convolutions would be rounded to 10 bits
+        if self.device.type == "cuda":  # by default it computes convolutions in TF32, with 10 bits of mantissa
             return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         return nullcontext()
 
 
 def load_clip(folder: str | Path, *, protocol: Protocol | None = None, device: str | None = None) -> Clip:
-    """Load the model in ``folder``, named after it; on a GPU if there is one and ``device`` is None.
+    """Load the model in ``folder``, named after the folder, onto ``device`` (None: a GPU if there is one).
 
-    Raises FileNotFoundError where the configuration or the weights are missing, ValueError where they do not fit.
+    Raises FileNotFoundError where configuration or weights are missing, ValueError where they do not fit each other or
+    the protocol, and where this machine has no such device.
     """
     folder, protocol = Path(folder), protocol or Protocol()
     configuration = read_configuration(folder)
     if not any((folder / file).is_file() for file in (WEIGHTS, PICKLED)):
         raise FileNotFoundError(f"{folder} holds no weights ({WEIGHTS} or {PICKLED}): fetch or train the model")
-    changes = _changes(configuration, protocol)
+    overrides, device = _overrides(configuration, protocol), usable_device(device)
     try:
         network, _, preprocess = open_clip.create_model_and_transforms(
-            f"local-dir:{folder}", device=device or default_device(), **changes
+            f"local-dir:{folder}", device=device, **overrides
         )
     except UNREADABLE as error:
-        raise ValueError(f"the weights in {folder} do not fit {CONFIGURATION} beside them: {reason(error)}") from error
+        raise ValueError(
+            f"the weights in {folder} do not fit its {CONFIGURATION} ({reason(error)}): fetch or train the model again"
+        ) from error
     return _clip(network, preprocess, folder, protocol)
 
 
 def new_clip(folder: str | Path, *, seed: int, device: str | None = None) -> Clip:
-    """An untrained model of the configuration in ``folder``, its weights drawn from ``seed``."""
+    """An untrained model with the configuration in ``folder`` and random weights drawn from ``seed``."""
     read_configuration(Path(folder))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -85,28 +92,31 @@ def new_clip(folder: str | Path, *, seed: int, device: str | None = None) -> Cli
 def _clip(network: nn.Module, preprocess: Callable[[Image], Tensor], folder: Path, protocol: Protocol) -> Clip:
     view = protocol.view
     if view == "own":
-        view = {mode: view for view, mode in RESIZE_MODES.items()}[network.visual.preprocess_cfg["resize_mode"]]
+        by_resize_mode = {mode: name for name, mode in RESIZE_MODES.items()}
+        view = by_resize_mode[network.visual.preprocess_cfg["resize_mode"]]
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
     return Clip(folder.resolve().name, network.eval(), preprocess, tokenize, view, protocol)
 
 
-def _changes(configuration: dict, protocol: Protocol) -> dict:
-    """What the protocol makes open_clip build otherwise than the model's configuration says."""
-    changes: dict = {"image_resize_mode": RESIZE_MODES.get(protocol.view)}
+def _overrides(configuration: dict, protocol: Protocol) -> dict:
+    """Arguments of open_clip's model factory by which the protocol overrides the model's configuration."""
+    overrides: dict = {"image_resize_mode": RESIZE_MODES.get(protocol.view)}
     if protocol.view == "wide":
         vision = configuration["model_cfg"]["vision_cfg"]
         size = vision.get("image_size", 224)
         if not isinstance(size, int) or "timm_model_name" in vision:
-            raise ValueError("protocol.view `wide` needs a square ViT of open_clip: choose another view for this model")
-        # The whole panorama fills the wider input, with positions interpolated; a square picture gets bars.
-        changes = {"force_image_size": (size, 2 * size), "image_resize_mode": "longest"}
+            raise ValueError(
+                "protocol.view is wide, which needs a square ViT of open_clip: choose another view for this model"
+            )
+        # A panorama fills the wider input, the positional embedding is interpolated; a square image gets bars.
+        overrides = {"force_image_size": (size, 2 * size), "image_resize_mode": "longest"}
     if protocol.activation != "own":
-        changes["quick_gelu"] = protocol.activation == "quick_gelu"
-    return changes
+        overrides["quick_gelu"] = protocol.activation == "quick_gelu"
+    return overrides
 
 
 def normalise(network: nn.Module, images: Tensor) -> Tensor:
-    """uint8 images [B, 3, H, W] of the network's own input size, as its default transform hands them on."""
+    """Images of the network's input size, uint8 [B, 3, S, S], normalised with its mean and standard deviation: float32."""
     mean, std = (
         torch.tensor(x, device=images.device)[:, None, None]
         for x in (network.visual.image_mean, network.visual.image_std)
@@ -115,12 +125,26 @@ def normalise(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def default_device() -> str:
-    """A GPU if there is one."""
+    """The name of torch's device: cuda if there is a GPU, else cpu."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def usable_device(device: str | None) -> str:
+    """``device``, or ``default_device`` for None; ValueError where torch cannot use it on this machine."""
+    try:
+        torch.empty(0, device=device or default_device())
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device is {device!r} ({brief(error)}): expected cpu, or cuda or cuda:N with a GPU"
+        ) from error
+    return device or default_device()
+
+
 def read_configuration(folder: Path) -> dict:
-    """``open_clip_config.json`` of a model: its architecture in ``model_cfg``, its transform in ``preprocess_cfg``."""
+    """``open_clip_config.json`` of a model: its architecture in ``model_cfg``, its transform in ``preprocess_cfg``.
+
+    Raises FileNotFoundError where there is none, ValueError where it is no such file.
+    """
     path = folder / CONFIGURATION
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: expected the folder of a model, fetched or trained")
@@ -128,27 +152,33 @@ def read_configuration(folder: Path) -> dict:
         configuration = json.loads(path.read_text(encoding="utf-8"))
         return {"model_cfg": configuration["model_cfg"], "preprocess_cfg": configuration.get("preprocess_cfg", {})}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no configuration of open_clip ({brief(error)}): write it again") from error
+        raise ValueError(
+            f"{path} is no configuration of open_clip ({brief(error)}): fetch or train the model again"
+        ) from error
 
 
 def write_configuration(folder: Path, model: dict, preprocess: dict | None = None) -> None:
-    """Write a model's architecture and, if it is not CLIP's, its transform, as open_clip reads them."""
+    """Write a model's architecture, and its image transform where it differs from CLIP's, as open_clip reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"model_cfg": model, "preprocess_cfg": preprocess or {}}, indent=2)
     (folder / CONFIGURATION).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def save_weights(clip: Clip, folder: Path) -> None:
-    """Write the weights beside the configuration."""
+    """Write the weights into a model's folder, next to its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in clip.network.state_dict().items()}, folder / WEIGHTS)
 
 
 def reason(error: BaseException) -> str:
-    """Why a file of weights cannot be read, in short. Where it is a pickle that is refused, torch would advise to run it."""
+    """Why weights cannot be loaded, in short.
+
+    A pickle that holds more than tensors gets an own sentence, because torch's message advises to load it unchecked, which
+    would run whatever program it contains.
+    """
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
-        return "it is no file of tensors alone, and what else a pickle holds could run programs; take .safetensors"
-    return brief(error) or "there is nothing in it"
+        return "the file holds more than tensors, and a pickle can run programs; use .safetensors"
+    return brief(error) or "the file is empty"
 
 
 def brief(error: BaseException) -> str:

@@ -8,7 +8,7 @@ HEADS = ("linear", "mlp")
 
 
 class Reprojected(nn.Module):
-    """A CLIP whose embeddings, before they are normalised, go through heads; all else is the network's."""
+    """A CLIP network whose embeddings pass through heads before they are normalised; all other attributes are the network's."""
 
     def __init__(self, network: nn.Module, *, image_head: nn.Module | None = None, text_head: nn.Module | None = None):
         super().__init__()
@@ -22,20 +22,23 @@ class Reprojected(nn.Module):
             return getattr(self.network, name)
 
     def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:
-        seen = self.image_head(self.network.encode_image(image))
-        return F.normalize(seen, dim=-1) if normalize else seen
+        """Embeddings [B, D] of preprocessed images [B, 3, S, S]."""
+        image_embeds = self.image_head(self.network.encode_image(image))
+        return F.normalize(image_embeds, dim=-1) if normalize else image_embeds
 
     def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:
-        read = self.text_head(self.network.encode_text(text))
-        return F.normalize(read, dim=-1) if normalize else read
+        """Embeddings [B, D] of tokenised texts [B, L]."""
+        text_embeds = self.text_head(self.network.encode_text(text))
+        return F.normalize(text_embeds, dim=-1) if normalize else text_embeds
 
     def forward(self, image: Tensor, text: Tensor | None = None) -> tuple[Tensor, Tensor | None, Tensor]:
-        read = None if text is None else self.encode_text(text, normalize=True)
-        return self.encode_image(image, normalize=True), read, self.network.logit_scale.exp()
+        """Unit embeddings of images and texts, and the logit scale, as open_clip's CLIP returns them."""
+        text_embeds = None if text is None else self.encode_text(text, normalize=True)
+        return self.encode_image(image, normalize=True), text_embeds, self.network.logit_scale.exp()
 
 
 def head(kind: str, width: int) -> nn.Module:
-    """A new head of embeddings [B, D]: ``linear``, the identity at the start, or ``mlp`` of one hidden layer with tanh."""
+    """A new head on embeddings [B, width]: ``linear``, initialised as the identity, or ``mlp``, one hidden layer with tanh."""
     if kind == "mlp":
         return nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width))
     if kind != "linear":
@@ -47,9 +50,9 @@ def head(kind: str, width: int) -> nn.Module:
 
 
 class Gate(nn.Module):
-    """z + g · f(z) of embeddings [B, D]: f two transformer layers over one token, the gate g opening from 0 in training.
+    """z + g · f(z) of embeddings z [B, D]: f is two transformer layers over one token, the gate g is trained and starts at 0.
 
-    With a fixed g = 0.1 (arXiv 2404.12139) the untrained module would already move all embeddings.
+    With the fixed g = 0.1 of arXiv 2404.12139 the untrained module would already change every embedding.
     """
 
     def __init__(self, width: int):
@@ -58,5 +61,5 @@ class Gate(nn.Module):
         self.layers = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
         self.gate = nn.Parameter(torch.zeros(()))
 
-    def forward(self, seen: Tensor) -> Tensor:
-        return seen + self.gate * self.layers(seen[:, None])[:, 0]
+    def forward(self, embeds: Tensor) -> Tensor:
+        return embeds + self.gate * self.layers(embeds[:, None])[:, 0]

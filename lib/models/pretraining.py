@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import open_clip
@@ -20,97 +20,102 @@ MAX_LOGIT_SCALE = math.log(100)
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
-def count_pictures(share: float, pictures: int) -> dict[str, int]:
-    """How many training pictures are panoramas, and how many are views.
+def count_images(panorama_fraction: float, n_images: int) -> dict[str, int]:
+    """How many of ``n_images`` training images are panoramas, and how many are perspective views.
 
-    >>> count_pictures(0.03, 1000)
+    >>> count_images(0.03, 1000)
     {'panoramas': 30, 'views': 970}
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}: expected a number between 0 and 1")
-    panoramas = round(share * pictures)
-    return {"panoramas": panoramas, "views": pictures - panoramas}
+    if not 0 <= panorama_fraction <= 1:
+        raise ValueError(f"panorama_fraction is {panorama_fraction}: expected a number between 0 and 1")
+    n_panoramas = round(panorama_fraction * n_images)
+    return {"panoramas": n_panoramas, "views": n_images - n_panoramas}
 
 
-def training_set(folder: Path, *, share: float, pictures: int) -> tuple[Tensor, list[list[str]]]:
-    """``pictures`` images, uint8 [N, 3, S, S], and the wordings of each: views, and a ``share`` of panoramas.
+def training_set(folder: Path, *, panorama_fraction: float, n_images: int) -> tuple[Tensor, list[list[str]]]:
+    """``n_images`` images, uint8 [N, 3, S, S], and the captions of each: panoramas first, then perspective views.
 
-    Panoramas come as open_clip's default transform shows them to a network: the square in their middle.
+    ``folder`` holds panoramas and views, each as .safetensors (images) and .csv (columns image and text, one row per
+    caption). Of a panorama the network receives what open_clip's default transform leaves of it: the central square.
+    Raises ValueError where the folder has fewer images than needed.
     """
-    images, texts = [], []
-    for name, count in count_pictures(share, pictures).items():
-        stored = load_file(folder / f"{name}.safetensors")["images"]
+    images, captions = [], []
+    for kind, count in count_images(panorama_fraction, n_images).items():
+        stored = load_file(folder / f"{kind}.safetensors")["images"]
         if count > len(stored):
-            raise ValueError(f"{count} {name} are wanted but `pool` has {len(stored)}: lower `share` or `pictures`")
-        table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
+            raise ValueError(
+                f"training needs {count} {kind} but {folder} has {len(stored)}: lower panorama_fraction or n_images,"
+                f" or render more (training_pictures.n_{kind})"
+            )
+        table = pd.read_csv(folder / f"{kind}.csv", keep_default_na=False)
         images.append(center_crop(stored[:count], stored.shape[2]))
-        texts += table[table.picture < count].groupby("picture", sort=True).text.apply(list).tolist()
-    return torch.cat(images), texts
+        captions += table[table.image < count].groupby("image", sort=True).text.apply(list).tolist()
+    return torch.cat(images), captions
 
 
-def learning_rate(step: int, *, steps: int, warmup: int) -> float:
-    """Linear warm-up, then half a cosine down to zero, as a share of the peak.
+def lr_factor(step: int, *, steps: int, warmup_steps: int) -> float:
+    """Learning rate at a step as a fraction of the peak: linear warm-up, then half a cosine down to zero.
 
-    >>> [round(learning_rate(step, steps=12, warmup=2), 2) for step in (0, 1, 2, 7, 11)]
+    >>> [round(lr_factor(step, steps=12, warmup_steps=2), 2) for step in (0, 1, 2, 7, 11)]
     [0.5, 1.0, 1.0, 0.5, 0.02]
     """
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps)))
 
 
-def batch_order(pictures: int, *, steps: int, batch: int, seed: int) -> Tensor:
-    """Pictures [steps, batch] in random order, each once before any comes twice."""
-    if batch > pictures:
-        raise ValueError(f"batch is {batch} but there are {pictures} pictures: expected at most as many")
+def batch_order(n_images: int, *, steps: int, batch_size: int, seed: int) -> Tensor:
+    """Row numbers of images, int64 [steps, batch_size], in random order; each image comes once per epoch."""
+    if batch_size > n_images:
+        raise ValueError(f"batch_size is {batch_size} but there are {n_images} images: expected at most as many")
     generator = torch.Generator().manual_seed(seed)
-    epochs = math.ceil(steps * batch / pictures)
-    order = torch.cat([torch.randperm(pictures, generator=generator) for _ in range(epochs)])
-    return order[: steps * batch].view(steps, batch)
+    epochs = math.ceil(steps * batch_size / n_images)
+    order = torch.cat([torch.randperm(n_images, generator=generator) for _ in range(epochs)])
+    return order[: steps * batch_size].view(steps, batch_size)
 
 
 def train_clip(
     clip: Clip,
     images: Tensor,
-    texts: Sequence[Sequence[str]],
+    captions: Sequence[Sequence[str]],
     *,
     steps: int,
-    batch: int,
-    peak: float,
-    warmup: int,
+    batch_size: int,
+    peak_lr: float,
+    warmup_steps: int,
     weight_decay: float,
     precision: str,
     seed: int,
 ) -> pd.DataFrame:
-    """Train a model in place on pictures [N, 3, S, S] uint8 and the wordings of each, one of them at a time.
+    """Train a model in place on images, uint8 [N, 3, S, S]; each step draws one of the captions [N][K] of each image.
 
-    AdamW with ``peak`` learning rate and CLIP's logit scale held below 100; matrices, not gains and biases, decay.
-    Returns the loss and the logit scale of every step. Raises ValueError where the loss is no longer a number.
+    AdamW with cosine decay from ``peak_lr``; CLIP's logit scale stays at or below 100; matrices decay, gains and biases do
+    not. Returns loss and logit scale of every step (columns step, loss, logit_scale). Raises ValueError where the loss is
+    no longer a number, for another precision, and for a batch larger than the set.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}: expected one of {', '.join(PRECISIONS)}")
     network, device = clip.network, clip.device
-    tokens = torch.stack([clip.tokenize(list(wordings)) for wordings in texts])
-    decays = {True: [], False: []}
-    for parameter in network.parameters():
-        decays[parameter.ndim >= 2].append(parameter)
-    groups = [{"params": decays[True], "weight_decay": weight_decay}, {"params": decays[False], "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), eps=1e-6, fused=True)
-    loss_of, history = open_clip.ClipLoss(), []
-    wording = torch.Generator().manual_seed(seed + 1)
+    tokens = torch.stack([clip.tokenize(list(of_image)) for of_image in captions])
+    optimiser = _optimiser(network, lr=peak_lr, weight_decay=weight_decay)
+    clip_loss, history = open_clip.ClipLoss(), []
+    caption_draws = torch.Generator().manual_seed(seed + 1)
+    order = batch_order(len(images), steps=steps, batch_size=batch_size, seed=seed)
 
     network.train()
-    for step, rows in enumerate(tqdm(batch_order(len(images), steps=steps, batch=batch, seed=seed), desc="train")):
+    for step, rows in enumerate(tqdm(order, desc="train")):
         for group in optimiser.param_groups:
-            group["lr"] = peak * learning_rate(step, steps=steps, warmup=warmup)
-        texts = tokens[rows, torch.randint(tokens.shape[1], (batch,), generator=wording)].to(device)
+            group["lr"] = peak_lr * lr_factor(step, steps=steps, warmup_steps=warmup_steps)
+        texts = tokens[rows, torch.randint(tokens.shape[1], (batch_size,), generator=caption_draws)].to(device)
         with _autocast(device, precision), plain_attention(device):
-            seen = network.encode_image(normalise(network, images[rows].to(device)), normalize=True)
-            read = network.encode_text(texts, normalize=True)
-            loss = loss_of(seen.float(), read.float(), network.logit_scale.exp())
+            image_embeds = network.encode_image(normalise(network, images[rows].to(device)), normalize=True)
+            text_embeds = network.encode_text(texts, normalize=True)
+            loss = clip_loss(image_embeds.float(), text_embeds.float(), network.logit_scale.exp())
             loss.backward()
         if not loss.isfinite():
-            raise ValueError(f"the loss is {loss.item()} at step {step}: lower `peak` ({peak}) or lengthen `warmup`")
+            raise ValueError(
+                f"the loss is {loss.item()} at step {step}: lower peak_lr ({peak_lr}) or raise warmup_steps"
+            )
         optimiser.step()
         optimiser.zero_grad()
         with torch.no_grad():
@@ -120,11 +125,19 @@ def train_clip(
     return pd.DataFrame(history)
 
 
-def _autocast(device: torch.device, precision: str):
+def _optimiser(network: torch.nn.Module, *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW with CLIP's betas; only parameters of two or more dimensions decay."""
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim >= 2]
+    others = [parameter for parameter in network.parameters() if parameter.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
     dtype = PRECISIONS[precision]
     return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
 
 
-def plain_attention(device: torch.device):
-    """On a CPU the fused attention's backward pass takes longer than all the rest of a step over so few tokens."""
+def plain_attention(device: torch.device) -> AbstractContextManager:
+    """Attention without fused kernels on a CPU: over so few tokens, their backward pass is slower than the rest of a step."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

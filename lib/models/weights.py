@@ -1,10 +1,11 @@
-"""Fetching a model: from open_clip's list, from a hub, or from a checkpoint file, into a folder that names its source."""
+"""Fetching a model from open_clip's list, a hub or a checkpoint file into a folder that records where it comes from."""
 
 import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import open_clip
@@ -12,20 +13,23 @@ from huggingface_hub import snapshot_download
 from open_clip.pretrained import download_pretrained, download_pretrained_from_hf, get_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict
 
-from clip360.models.clip import PICKLED, WEIGHTS, brief, load_clip, write_configuration
+from clip360.models.clip import PICKLED, WEIGHTS, Clip, brief, load_clip, write_configuration
+from clip360.models.protocol import Protocol
 
 SOURCE = "source.json"
 HUB = "hf-hub:"
 HUB_FILES = ["open_clip_config.json", WEIGHTS, PICKLED, "*.json", "*.txt", "*.model"]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "clip360")
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightSource:
     """Where a model comes from.
 
-    ``architecture`` is a name that open_clip knows, the path of a configuration JSON, or ``hf-hub:ORGANISATION/NAME``.
-    ``pretrained`` is a tag that open_clip knows for it, or the path of a checkpoint; none for a hub's model, which needs a
-    ``revision`` (40 hexadecimal digits) instead. ``sha256``, where given, is what the weights must have.
+    architecture  a name that open_clip knows, the path of a configuration JSON, or ``hf-hub:ORGANISATION/NAME``
+    pretrained    a tag that open_clip knows for the architecture, or the path of a checkpoint; None for a model of a hub
+    revision      the commit (40 hexadecimal digits) of a hub's repository; a model of a hub needs one
+    sha256        the expected SHA-256 of the weights, or None
     """
 
     architecture: str
@@ -34,112 +38,159 @@ class Weights:
     sha256: str | None = None
 
 
-def fetch_clip(folder: str | Path, weights: Weights) -> None:
-    """Put a model into ``folder``, whole or not at all: its configuration, weights, tokenizer, and ``source.json``.
+def open_model(
+    model: str,
+    *,
+    pretrained: str | None = None,
+    revision: str | None = None,
+    protocol: Protocol | None = None,
+    device: str | None = None,
+) -> Clip:
+    """The model in the folder ``model``, or the model that a ``WeightSource`` of these arguments describes.
 
-    What was downloaded before is taken from the caches of open_clip and of the hub, also without a network. Raises
-    ValueError, FileNotFoundError or ConnectionError.
+    The latter is fetched once, into the user's cache ($XDG_CACHE_HOME/clip360, by default ~/.cache/clip360). Raises as
+    ``load_clip`` and ``fetch_clip`` do.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        name = "--".join(part.replace("/", "-") for part in (model, pretrained, revision) if part)
+        folder = CACHE / name
+        if not folder.is_dir():
+            fetch_clip(folder, WeightSource(model, pretrained, revision))
+    return load_clip(folder, protocol=protocol, device=device)
+
+
+def fetch_clip(folder: str | Path, source: WeightSource) -> None:
+    """Write a model into ``folder``, complete or not at all: its configuration, weights, tokenizer and ``source.json``.
+
+    Files that open_clip or the hub's library downloaded before come from their caches, also without a network. Raises
+    ValueError or FileNotFoundError for a source that does not exist or does not fit, ConnectionError where a download
+    fails.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _fill(partial, weights)
+        _fill(partial, source)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fill(partial: Path, weights: Weights) -> None:
-    if weights.architecture.startswith(HUB):
-        _fetch_hub(partial, weights)
+def _fill(partial: Path, source: WeightSource) -> None:
+    if source.architecture.startswith(HUB):
+        _fetch_from_hub(partial, source)
     else:
-        _fetch_listed(partial, weights)
+        _fetch_listed(partial, source)
     digest = _sha256(next(partial / name for name in (WEIGHTS, PICKLED) if (partial / name).is_file()))
-    if weights.sha256 not in (None, digest):
+    if source.sha256 not in (None, digest):
         raise ValueError(
-            f"the weights of {weights.architecture} have the SHA-256 {digest}: expected {weights.sha256}; fetch them"
+            f"the weights of {source.architecture} have the SHA-256 {digest}: expected {source.sha256}; fetch them"
             " again, or correct `sha256`"
         )
     load_clip(partial, device="cpu")
-    source = {"architecture": weights.architecture, "pretrained": weights.pretrained, "revision": weights.revision}
-    text = json.dumps(source | {"sha256": digest}, indent=2)
+    text = json.dumps(asdict(source) | {"sha256": digest}, indent=2)
     (partial / SOURCE).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def _fetch_hub(folder: Path, weights: Weights) -> None:
-    repository = weights.architecture.removeprefix(HUB)
-    if not weights.revision:
-        raise ValueError(f"{weights.architecture} has no `revision`: pin the commit of the hub's repository")
+def _fetch_from_hub(folder: Path, source: WeightSource) -> None:
+    repository = source.architecture.removeprefix(HUB)
+    if not source.revision:
+        raise ValueError(f"{source.architecture} has no `revision`: name the commit of the hub's repository")
     try:
-        cached = Path(snapshot_download(repository, revision=weights.revision, allow_patterns=HUB_FILES))
-    except Exception as error:  # of any of the libraries below
-        raise _unreachable(f"{weights.architecture} at {weights.revision}", error) from error
+        cached = Path(snapshot_download(repository, revision=source.revision, allow_patterns=HUB_FILES))
+    except Exception as error:  # the libraries below raise errors of many kinds
+        raise _unavailable(f"{source.architecture} at {source.revision}", error) from error
     if not any((cached / name).is_file() for name in (WEIGHTS, PICKLED)):
         raise FileNotFoundError(
-            f"{weights.architecture} has neither {WEIGHTS} nor {PICKLED}: choose an open_clip model"
+            f"{source.architecture} has neither {WEIGHTS} nor {PICKLED}: choose a model of open_clip"
         )
     for file in cached.iterdir():
         if file.is_file() and not (file.name == PICKLED and (cached / WEIGHTS).is_file()):
             shutil.copy(file, folder / file.name)
 
 
-def _fetch_listed(folder: Path, weights: Weights) -> None:
-    model, preprocess = _architecture(weights.architecture)
-    tag = (
-        None if weights.architecture.endswith(".json") else get_pretrained_cfg(weights.architecture, weights.pretrained)
-    )
+def _fetch_listed(folder: Path, source: WeightSource) -> None:
+    """A model by architecture and tag, or by architecture and checkpoint file."""
+    model, preprocess = _read_architecture(source.architecture)
+    tag = None
+    if source.pretrained and not source.architecture.endswith(".json"):
+        tag = get_pretrained_cfg(source.architecture, source.pretrained)
     if tag:
         preprocess = merge_preprocess_dict(preprocess, tag)
-        file = _download(weights, tag)
+        file = _download(source, tag)
     else:
-        file = Path(weights.pretrained or "")
-    if not file.is_file():
-        tags = open_clip.list_pretrained_tags_by_model(weights.architecture)
-        raise FileNotFoundError(
-            f"{weights.pretrained} is neither a checkpoint file nor one of the weights of {weights.architecture}"
-            f" ({', '.join(tags) or 'none are published'}): correct `pretrained`"
-        )
+        file = _checkpoint(source)
     write_configuration(folder, model, preprocess)
     shutil.copy(file, folder / (WEIGHTS if file.suffix == ".safetensors" else PICKLED))
     if model["text_cfg"].get("hf_tokenizer_name"):
         try:
-            open_clip.get_tokenizer(weights.architecture).save_pretrained(folder)
-        except Exception as error:  # of any of the libraries below
-            raise _unreachable(f"the tokenizer of {weights.architecture}", error) from error
+            open_clip.get_tokenizer(source.architecture).save_pretrained(folder)
+        except Exception as error:  # the libraries below raise errors of many kinds
+            raise _unavailable(f"the tokenizer of {source.architecture}", error) from error
 
 
-def _architecture(name: str) -> tuple[dict, dict]:
-    """Architecture and transform by a name that open_clip knows, or from a configuration JSON, with or without transform."""
+def _read_architecture(name: str) -> tuple[dict, dict]:
+    """Architecture and image transform, by a name that open_clip knows or from a JSON file, which may lack the transform."""
     path = Path(name)
     if path.suffix == ".json":
-        if not path.is_file():
-            raise FileNotFoundError(f"the model configuration {path} does not exist: correct `architecture`")
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return stored.get("model_cfg", stored), stored.get("preprocess_cfg", {})
-    if name not in open_clip.list_models():
+        return _read_architecture_file(path)
+    architectures = open_clip.list_models()
+    if name not in architectures:
+        similar = get_close_matches(name, architectures, n=1)
+        advice = f"; did you mean {similar[0]}?" if similar else ""
         raise ValueError(
-            f"{name} is no architecture of open_clip, no .json file and no {HUB}... : see open_clip.list_models()"
+            f"{name} is neither the folder of a model, nor an architecture of open_clip (open_clip.list_models()), a .json"
+            f" file or {HUB}ORGANISATION/NAME: correct the model{advice}"
         )
     return open_clip.get_model_config(name), {}
 
 
-def _download(weights: Weights, tag: dict) -> Path:
+def _read_architecture_file(path: Path) -> tuple[dict, dict]:
+    if not path.is_file():
+        raise FileNotFoundError(f"the model configuration {path} does not exist: correct `architecture`")
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        model = stored.get("model_cfg", stored)
+        if not {"embed_dim", "vision_cfg", "text_cfg"} <= model.keys():
+            raise KeyError("expected embed_dim, vision_cfg and text_cfg")
+        return model, stored.get("preprocess_cfg", {})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no configuration of open_clip ({brief(error)}): correct `architecture`") from error
+
+
+def _checkpoint(source: WeightSource) -> Path:
+    """The file that ``pretrained`` names; FileNotFoundError, with the tags that exist, if it is none."""
+    if source.pretrained and Path(source.pretrained).is_file():
+        return Path(source.pretrained)
+    tags = ", ".join(open_clip.list_pretrained_tags_by_model(source.architecture)) or "none"
+    if not source.pretrained:
+        raise FileNotFoundError(
+            f"{source.architecture} is an architecture without weights: set `pretrained` to a checkpoint file or a"
+            f" published tag ({tags})"
+        )
+    raise FileNotFoundError(
+        f"{source.pretrained} is neither a checkpoint file nor a published tag of {source.architecture} ({tags}):"
+        " correct `pretrained`"
+    )
+
+
+def _download(source: WeightSource, tag: dict) -> Path:
     repository, _, file = tag.get("hf_hub", "").rpartition("/")
     try:
         if repository:
-            return Path(download_pretrained_from_hf(repository, file or None, revision=weights.revision))
+            return Path(download_pretrained_from_hf(repository, file or None, revision=source.revision))
         return Path(download_pretrained(tag))
-    except Exception as error:  # of any of the libraries below
-        raise _unreachable(f"{weights.architecture}, {weights.pretrained}", error) from error
+    except Exception as error:  # the libraries below raise errors of many kinds
+        raise _unavailable(f"{source.architecture}, {source.pretrained}", error) from error
 
 
-def _unreachable(what: str, error: Exception) -> ConnectionError:
+def _unavailable(name: str, error: Exception) -> ConnectionError:
     return ConnectionError(
-        f"{what} could not be fetched and is not in the cache ({brief(error)}): connect to the network once, or give"
-        " the path of a checkpoint as `pretrained`"
+        f"{name} could not be fetched and is not in the cache ({brief(error)}): check the name and the network, or set"
+        " `pretrained` to the path of a checkpoint"
     )
 
 

@@ -1,3 +1,3 @@
-"""From panoramas and texts to embeddings and CLIP scores."""
+"""From panoramas and texts to embeddings, CLIP scores and measurements."""
 
-import clip360.models  # noqa: F401  before anything imports torchvision
+import clip360.models  # noqa: F401  must run before anything imports torchvision

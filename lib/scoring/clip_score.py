@@ -1,5 +1,16 @@
-"""CLIP scores of an image set under conditions, as a tidy table: one row for each image and condition."""
+"""CLIP scores of an image set, and the long table of measurements that all studies write.
 
+One row is one observation: ``model, image_set, image, measure, condition, level, view, value``.
+
+model, image_set, image   what was measured: names of the model and of the set, file name of the image
+measure                   what ``value`` is, such as ``clip_score``, ``image_to_text_rank``, ``zero_shot_hit``
+condition                 what was done to the image or its text, such as ``shift``, ``mirror``, ``generic_cue``
+level                     how much of it (float64; NaN where a condition has no level), such as a fraction of the width
+view                      what the network received of the image
+value                     float64
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,49 +21,78 @@ from clip360.data.prompts import prompt
 from clip360.models.clip import Clip
 from clip360.scoring.embedding import embed_texts
 
+CLIP_SCORE = "clip_score"
 
-def clip_score(images: Tensor, texts: Tensor, *, floor: bool = True) -> Tensor:
-    """s = max(100 · cos(e_I, e_T), 0) of paired embeddings [N, D] (arXiv 2604.24642); the released scripts have no floor.
+
+def clip_score(image_embeds: Tensor, text_embeds: Tensor, *, clamp_at_zero: bool = True) -> Tensor:
+    """s = max(100 · cos(e_I, e_T), 0), float32 [N], of paired embeddings [N, D] (arXiv 2604.24642).
+
+    The released scripts do not clamp; ``clamp_at_zero=False`` gives 100 · cos.
 
     >>> import torch
     >>> clip_score(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).round()
     tensor([60.,  0.])
     """
-    score = 100 * F.cosine_similarity(images, texts, dim=-1)
-    return score.clamp(min=0) if floor else score
+    scores = 100 * F.cosine_similarity(image_embeds, text_embeds, dim=-1)
+    return scores.clamp(min=0) if clamp_at_zero else scores
 
 
-def textual_scores(
-    clip: Clip, table: pd.DataFrame, embeddings: Mapping[str, Tensor], generic: Sequence[str], *, image_set: str
+def cue_measurements(
+    clip: Clip,
+    table: pd.DataFrame,
+    image_embeds: Mapping[str, Tensor],
+    generic_cues: Sequence[str],
+    *,
+    image_set: str,
 ) -> pd.DataFrame:
-    """Scores of every picture with its own format cue and with each generic cue (arXiv 2604.24642, textual probe).
+    """CLIP scores of every image with its own format cue and with each generic cue (arXiv 2604.24642, textual probe).
 
-    ``table`` has the columns image, caption, cue; ``embeddings`` maps the name of a view to [N, D], in its order.
+    ``table`` has the columns image, caption, cue; ``image_embeds`` maps the name of a view to [N, D], in the table's order.
+    Measurements with the conditions ``format_cue`` and ``generic_cue``, level NaN, and a last column ``cue``: its words.
     """
-    conditions = [("cue", table.cue), *(("generic", pd.Series([word] * len(table))) for word in generic)]
+    conditions = [("format_cue", table.cue.tolist()), *(("generic_cue", [cue] * len(table)) for cue in generic_cues)]
     parts = []
     for condition, cues in conditions:
-        texts = embed_texts(clip, [prompt(cue, caption) for cue, caption in zip(cues, table.caption, strict=True)])
-        for view, images in embeddings.items():
-            parts.append(score_table(clip, image_set, table.image, condition, cues, view, images, texts))
+        text_embeds = embed_texts(clip, [prompt(*pair) for pair in zip(cues, table.caption, strict=True)])
+        for view, embeds in image_embeds.items():
+            rows = score_rows(clip, image_set, table.image, condition, math.nan, view, embeds, text_embeds)
+            parts.append(rows.assign(cue=cues))
     return pd.concat(parts, ignore_index=True)
 
 
-def score_table(
-    clip: Clip, image_set: str, image: pd.Series, condition: str, value, view: str, images: Tensor, texts: Tensor
+def score_rows(
+    clip: Clip,
+    image_set: str,
+    images: Sequence[str],
+    condition: str,
+    level: float,
+    view: str,
+    image_embeds: Tensor,
+    text_embeds: Tensor,
 ) -> pd.DataFrame:
-    """The scores of paired embeddings [N, D] under one condition, one row for each; ValueError for scores that are NaN."""
-    scores = clip_score(images, texts, floor=clip.protocol.floor).double()
+    """Measurements of the CLIP score of paired embeddings [N, D] under one condition, one row for each of N images.
+
+    Clamped and rounded as the model's protocol says. Raises ValueError where a score is NaN.
+    """
+    scores = clip_score(image_embeds, text_embeds, clamp_at_zero=clip.protocol.clamp_at_zero).double()
     if not scores.isfinite().all():
         raise ValueError(f"model {clip.name}, {image_set}: some scores are not numbers: check the weights")
     if clip.protocol.decimals is not None:
         scores = scores.round(decimals=clip.protocol.decimals)
-    return measured(clip, image_set, image, condition, value, view, scores)
+    return measurement_rows(clip, image_set, images, CLIP_SCORE, condition, level, view, scores)
 
 
-def measured(
-    clip: Clip, image_set: str, image: pd.Series, condition: str, value, view: str, numbers: Tensor
+def measurement_rows(
+    clip: Clip,
+    image_set: str,
+    images: Sequence[str],
+    measure: str,
+    condition: str,
+    level: float,
+    view: str,
+    values: Tensor,
 ) -> pd.DataFrame:
-    """Any number [N] for each picture under one condition (a score, a rank), in the columns of a score table."""
-    columns = {"model": clip.name, "image_set": image_set, "image": image, "condition": condition, "value": value}
-    return pd.DataFrame(columns | {"view": view, "score": numbers.double()})
+    """Measurements ``values`` [N] of any kind, one for each of N images, under one condition; NaN as level where none applies."""
+    columns = {"model": clip.name, "image_set": image_set, "image": list(images), "measure": measure}
+    columns |= {"condition": condition, "level": float(level), "view": view}
+    return pd.DataFrame(columns | {"value": values.double().cpu().numpy()})

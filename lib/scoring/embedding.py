@@ -1,4 +1,4 @@
-"""Embeddings of pictures and texts: each picture decoded once, each distinct text embedded once, in batches."""
+"""Embeddings of images and texts, in batches: each image is decoded once, each distinct text embedded once."""
 
 import sys
 from collections import deque
@@ -13,14 +13,17 @@ from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
 
 from clip360.models.clip import Clip
-from clip360.scoring.resize_once import cut, resize_once
-from clip360.scoring.views import Shift, View, looks, tensor_transform
+from clip360.scoring.resize_once import crop_view, resize_once
+from clip360.scoring.views import Shift, View, network_views, tensor_transform
 
 
 def embed_images(
     clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
 ) -> dict[Hashable, Tensor]:
-    """Unit embeddings [N, D] of uint8 pictures in batches [B, 3, H, W], for each view of them: decoded once."""
+    """Unit embeddings, float32 [N, D] on the CPU, of images in uint8 batches [B, 3, H, W], for each view of them.
+
+    ``total`` is N, for the progress bar.
+    """
     parts = list(embed_batches(clip, batches, views, total=total))
     return {name: torch.cat([part[name] for part in parts]) for name in views}
 
@@ -29,90 +32,94 @@ def embed_images(
 def embed_batches(
     clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
 ) -> Iterator[dict[Hashable, Tensor]]:
-    """The same batch by batch, so that memory does not grow with their number: for each view the embeddings [B, D]."""
+    """As ``embed_images``, batch by batch: for each view the embeddings [B, D]. Memory does not grow with N."""
     encode = encoder(clip, clip.network.encode_image)
-    seen: dict[Hashable, Tensor] = {}
+    image_embeds: dict[Hashable, Tensor] = {}
     with tqdm(total=total, desc=f"{clip.name}: images") as progress:
-        for name, inputs, count in _inputs(clip, batches, views):
-            each = encode(inputs).unflatten(0, (-1, count))
-            seen[name] = F.normalize(each.mean(1), dim=-1) if count > 1 else each[:, 0]
-            if len(seen) == len(views):
-                progress.update(len(each))
-                yield seen
-                seen = {}
+        for name, inputs, n_views in _inputs(clip, batches, views):
+            by_view = encode(inputs).unflatten(0, (-1, n_views))
+            image_embeds[name] = F.normalize(by_view.mean(1), dim=-1) if n_views > 1 else by_view[:, 0]
+            if len(image_embeds) == len(views):
+                progress.update(len(by_view))
+                yield image_embeds
+                image_embeds = {}
 
 
 def _inputs(
     clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View]
 ) -> Iterator[tuple[Hashable, Tensor, int]]:
-    """What the network reads of each batch and view: name, [B · K, 3, S, S], and K, how many stand for one picture.
+    """The network's inputs for each batch and view: name of the view, [B · K, 3, S, S], and K, the inputs per image.
 
-    Threads prepare the next ones while an accelerator works. A CPU would only fight with them for its cores.
+    While an accelerator computes, threads prepare the next two. On a CPU they would compete with the network for its
+    cores, so nothing is prepared ahead.
     """
-    tensors = tensor_transform(clip) if clip.protocol.resize == "tensor" else None
-    many = sum(isinstance(view, Shift) for view in views.values()) > 1
-    ahead = 0 if clip.device.type == "cpu" else 2
-    waiting: deque = deque()
+    transform = tensor_transform(clip) if clip.protocol.resize == "tensor" else None
+    has_shifts = sum(isinstance(view, Shift) for view in views.values()) > 1
+    n_ahead = 0 if clip.device.type == "cpu" else 2
+    pending: deque = deque()
     with ThreadPoolExecutor() as threads:
 
-        def prepare(pictures: Tensor, resized: Tensor | None, view: View) -> tuple[Tensor | Iterable[Tensor], int]:
-            if resized is not None and (inputs := cut(clip, resized, view, pictures.shape[-1])) is not None:
+        def prepare(images: Tensor, resized: Tensor | None, view: View) -> tuple[Tensor | Iterable[Tensor], int]:
+            if resized is not None and (inputs := crop_view(clip, resized, view, images.shape[-1])) is not None:
                 return inputs, 1
-            seen = looks(clip, view(pictures))
-            flat = seen.flatten(0, 1)
-            return tensors(flat) if tensors else threads.map(
-                lambda x: clip.preprocess(to_pil_image(x)), flat
-            ), seen.shape[1]
+            per_image = network_views(clip, view(images))
+            flat = per_image.flatten(0, 1)
+            if transform:
+                return transform(flat), per_image.shape[1]
+            return threads.map(lambda image: clip.preprocess(to_pil_image(image)), flat), per_image.shape[1]
 
-        for pictures in batches:
-            if tensors:
-                pictures = pictures.to(clip.device)
-            resized = resize_once(clip, pictures, threads.map) if many else None
+        for images in batches:
+            if transform:
+                images = images.to(clip.device)
+            resized = resize_once(clip, images, threads.map) if has_shifts else None
             for name, view in views.items():
-                waiting.append((name, *prepare(pictures, resized, view)))
-                if len(waiting) > ahead:
-                    yield _ready(*waiting.popleft())
-        while waiting:
-            yield _ready(*waiting.popleft())
+                pending.append((name, *prepare(images, resized, view)))
+                if len(pending) > n_ahead:
+                    yield _ready(*pending.popleft())
+        while pending:
+            yield _ready(*pending.popleft())
 
 
-def _ready(name: Hashable, inputs: Tensor | Iterable[Tensor], count: int) -> tuple[Hashable, Tensor, int]:
-    return name, inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs)), count
+def _ready(name: Hashable, inputs: Tensor | Iterable[Tensor], n_views: int) -> tuple[Hashable, Tensor, int]:
+    return name, inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs)), n_views
 
 
 @torch.no_grad()
-def embed_texts(clip: Clip, texts: Sequence[str], *, batch: int = 256) -> Tensor:
-    """Unit embeddings [N, D] of texts, each distinct text embedded once; none that the model has ``known``."""
-    known = {} if clip.known is None else clip.known
-    distinct = [text for text in dict.fromkeys(texts) if text not in known]
+def embed_texts(clip: Clip, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
+    """Unit embeddings, float32 [N, D] on the CPU, of texts; each distinct text that is not in ``clip.text_cache`` once."""
+    cache = {} if clip.text_cache is None else clip.text_cache
+    missing = [text for text in dict.fromkeys(texts) if text not in cache]
     encode = encoder(clip, clip.network.encode_text)
-    for k in range(0, len(distinct), batch):
-        some = distinct[k : k + batch]
-        known.update(zip(some, encode(clip.tokenize(some)), strict=True))
-    return torch.stack([known[text] for text in texts])
+    for start in range(0, len(missing), batch_size):
+        batch = missing[start : start + batch_size]
+        cache.update(zip(batch, encode(clip.tokenize(batch)), strict=True))
+    return torch.stack([cache[text] for text in texts])
 
 
 def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A tower from inputs [B, ...] to unit embeddings [B, D]; a batch that memory does not hold goes through in halves."""
-    largest = sys.maxsize
+    """A function from inputs [B, ...] to unit embeddings, float32 [B, D] on the CPU, through a tower of the network.
+
+    A batch that does not fit into memory is halved, and stderr reports the new size once; later batches keep it.
+    """
+    max_batch = sys.maxsize
 
     def encode(inputs: Tensor) -> Tensor:
-        nonlocal largest
+        nonlocal max_batch
         parts, start = [], 0
         while start < len(inputs):
-            part = inputs[start : start + largest]
+            part = inputs[start : start + max_batch]
             try:
                 with clip.autocast():
-                    seen = tower(part.to(clip.device))
-                parts.append(F.normalize(seen.float(), dim=-1).cpu())
+                    embeds = tower(part.to(clip.device))
+                parts.append(F.normalize(embeds.float(), dim=-1).cpu())
                 start += len(part)
             except RuntimeError as error:
                 if len(part) == 1 or not should_reduce_batch_size(error):
                     raise
-                largest = len(part) // 2
+                max_batch = len(part) // 2
                 clear_device_cache()
                 print(
-                    f"{clip.name}: a batch of {len(part)} does not fit in memory, going on with {largest}",
+                    f"{clip.name}: a batch of {len(part)} does not fit into memory: continuing with {max_batch}",
                     file=sys.stderr,
                 )
         return torch.cat(parts)
@@ -121,8 +128,8 @@ def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor],
 
 
 def truncated(clip: Clip, texts: Sequence[str]) -> list[str]:
-    """The texts that are too long for the model, which reads only their beginning."""
+    """The distinct texts that exceed the model's context length, of which it embeds only the beginning."""
     tokenizer, context = clip.tokenize, clip.network.context_length
-    if hasattr(tokenizer, "encode"):  # open_clip's own, without the marks of start and end
+    if hasattr(tokenizer, "encode"):  # open_clip's own tokenizer: its `encode` leaves out the start and end tokens
         return [text for text in dict.fromkeys(texts) if len(tokenizer.encode(text)) > context - 2]
     return [text for text in dict.fromkeys(texts) if len(tokenizer.tokenizer(text).input_ids) > context]

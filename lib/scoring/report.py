@@ -1,4 +1,4 @@
-"""A report of scored panoramas, as one HTML file with thumbnails of those worth a look."""
+"""A report of scored panoramas: one HTML file with thumbnails of the extremes."""
 
 import base64
 import io
@@ -11,29 +11,35 @@ from PIL import Image
 
 from clip360.data.image_set import ImageSet, read_panorama
 
-SHOWN = 12  # pictures in each section
-NUMBERS = ["score", "robust", "spread", "worst", "seam"]
-THUMBNAIL = (512, 256)
+IMAGES_PER_SECTION = 12
+MEASURES = ["score", "robust", "spread", "worst", "seam"]
+THUMBNAIL = (512, 256)  # pixels
 TEMPLATE = Path(__file__).with_suffix(".html")
 
 
-def write_report(path: Path, scores: pd.DataFrame, pictures: ImageSet, *, model: str, view: str, shifts: int) -> None:
-    """Write the report of a table of scores, as by ``score.score_images``; what it says of pictures is escaped."""
+def write_report(
+    path: Path, scores: pd.DataFrame, image_set: ImageSet, *, model: str, view: str, n_shifts: int
+) -> None:
+    """Write the report of a table of ``score_panoramas`` to ``path``, complete or not at all.
+
+    File names and captions are escaped: nothing in them acts as HTML.
+    """
     sections = {
-        "Highest robust score": scores.nlargest(SHOWN, "robust"),
-        "Lowest robust score": scores.nsmallest(SHOWN, "robust"),
-        "Largest spread over shifts": scores.nlargest(SHOWN, "spread"),
-        "Most visible seam": scores.nlargest(SHOWN, "seam"),
+        "Highest robust score": scores.nlargest(IMAGES_PER_SECTION, "robust"),
+        "Lowest robust score": scores.nsmallest(IMAGES_PER_SECTION, "robust"),
+        "Largest spread over shifts": scores.nlargest(IMAGES_PER_SECTION, "spread"),
+        "Most visible seam": scores.nlargest(IMAGES_PER_SECTION, "seam"),
     }
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     text = template.render(
         model=model,
         view=view.replace("_", " "),
-        shifts=shifts,
-        n=len(scores),
-        summary=scores[NUMBERS].describe().drop(index="count"),
+        n_shifts=n_shifts,
+        n_images=len(scores),
+        summary=scores[MEASURES].describe().drop(index="count"),
         sections={
-            title: [_shown(row, pictures) for row in rows.to_dict("records")] for title, rows in sections.items()
+            title: [_with_thumbnail(row, image_set) for row in rows.to_dict("records")]
+            for title, rows in sections.items()
         },
     )
     partial = path.with_suffix(".partial")
@@ -41,8 +47,9 @@ def write_report(path: Path, scores: pd.DataFrame, pictures: ImageSet, *, model:
     os.replace(partial, path)
 
 
-def _shown(row: dict, pictures: ImageSet) -> dict:
-    picture = Image.fromarray(read_panorama(pictures.images / row["image"]).permute(1, 2, 0).numpy())
+def _with_thumbnail(row: dict, image_set: ImageSet) -> dict:
+    """A row of the table with its image as a base64 JPEG."""
+    image = Image.fromarray(read_panorama(image_set.images / row["image"]).permute(1, 2, 0).numpy())
     file = io.BytesIO()
-    picture.resize(THUMBNAIL, Image.Resampling.LANCZOS).save(file, "JPEG", quality=80)
+    image.resize(THUMBNAIL, Image.Resampling.LANCZOS).save(file, "JPEG", quality=80)
     return row | {"thumbnail": base64.b64encode(file.getvalue()).decode()}

@@ -1,4 +1,4 @@
-"""CLIP scores of shifted and mirrored panoramas: each decoded once, its caption embedded once, shifted on the tensor."""
+"""CLIP scores of shifted and mirrored panoramas: each image is decoded once, its caption embedded once."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
@@ -8,63 +8,72 @@ from torch import Tensor
 
 from clip360.data.image_set import ImageSet
 from clip360.models.clip import Clip
-from clip360.scoring.clip_score import score_table
+from clip360.scoring.clip_score import score_rows
 from clip360.scoring.embedding import embed_images
-from clip360.scoring.views import Mirrored, Shift, View, saved_copies
+from clip360.scoring.views import Mirrored, Shift, View, reencode_jpeg
 
 MIRROR = ("mirror", 0.0)
 
 
-def shift_views(shares: Iterable[float], *, copies: int | None = None) -> dict[tuple[str, float], View]:
-    """The original (a shift by 0), the mirrored image and every shift, by (condition, value).
+def shift_fractions(n_shifts: int) -> list[float]:
+    """All shifts by multiples of W / ``n_shifts`` except 0, as fractions of the width W.
 
-    With ``copies``, shifted and mirrored pictures come back from JPEG files of that quality, as in the released protocol.
+    >>> shift_fractions(4)
+    [0.25, 0.5, 0.75]
     """
-    changed = {("shift", share): Shift(share) for share in shares} | {MIRROR: Mirrored()}
-    if copies is not None:
-        changed = {condition: _saved(view, copies) for condition, view in changed.items()}
+    return [step / n_shifts for step in range(1, n_shifts)]
+
+
+def shift_views(fractions: Iterable[float], *, jpeg_quality: int | None = None) -> dict[tuple[str, float], View]:
+    """Views by (condition, level): the unshifted image ("shift", 0.0), every shift, and the mirror image ``MIRROR``.
+
+    With ``jpeg_quality``, shifted and mirrored images are encoded as JPEG of that quality and decoded again, as in the
+    released protocol, which scores files on disk.
+    """
+    changed = {("shift", fraction): Shift(fraction) for fraction in fractions} | {MIRROR: Mirrored()}
+    if jpeg_quality is not None:
+        changed = {key: _reencoded(view, jpeg_quality) for key, view in changed.items()}
     return {("shift", 0.0): Shift(0.0)} | changed
 
 
-def _saved(view: View, quality: int) -> View:
-    return lambda panoramas: saved_copies(view(panoramas), quality)
+def _reencoded(view: View, quality: int) -> View:
+    return lambda panoramas: reencode_jpeg(view(panoramas), quality)
 
 
 def embed_distinct(
-    clip: Clip, pictures: ImageSet, views: Mapping[Hashable, View], *, batch: int
+    clip: Clip, image_set: ImageSet, views: Mapping[Hashable, View], *, batch_size: int
 ) -> dict[Hashable, Tensor]:
-    """``embed_images`` of a set; under multi_view, what a shift by a whole number of views shows is embedded once."""
+    """Unit embeddings [N, D] of an image set for each view, as ``embed_images`` gives them, without repeated work.
 
-    def first(view: View) -> View:
-        """The first of the shifts that show the same views, in another order."""
+    Under ``multi_view``, shifts that differ by a whole number of perspective views show the same views in another order:
+    only the first of them is embedded.
+    """
+
+    def representative(view: View) -> View:
         if clip.view != "multi_view" or not isinstance(view, Shift | Mirrored):
             return view
-        return replace(view, share=view.share % (1 / clip.protocol.view_count))
+        return replace(view, fraction=view.fraction % (1 / clip.protocol.n_views))
 
-    distinct = {first(view): first(view) for view in views.values()}
-    seen = embed_images(clip, pictures.batches(batch), distinct, total=len(pictures.table))
-    return {name: seen[first(view)] for name, view in views.items()}
-
-
-def curve(steps: int) -> list[float]:
-    """All shifts by multiples of W / ``steps`` but 0, as shares of the width.
-
-    >>> curve(4)
-    [0.25, 0.5, 0.75]
-    """
-    return [step / steps for step in range(1, steps)]
+    distinct = {representative(view): representative(view) for view in views.values()}
+    image_embeds = embed_images(clip, image_set.batches(batch_size), distinct, total=len(image_set.table))
+    return {key: image_embeds[representative(view)] for key, view in views.items()}
 
 
-def shift_scores(
-    clip: Clip, table: pd.DataFrame, embeddings: Mapping[tuple[str, float], Tensor], texts: Tensor, *, image_set: str
+def shift_measurements(
+    clip: Clip,
+    table: pd.DataFrame,
+    image_embeds: Mapping[tuple[str, float], Tensor],
+    text_embeds: Tensor,
+    *,
+    image_set: str,
 ) -> pd.DataFrame:
-    """Scores of every picture under every condition, its caption fixed (arXiv 2604.24642, visual probe).
+    """CLIP scores of every image under every condition, its caption fixed (arXiv 2604.24642, visual probe).
 
-    ``embeddings`` maps (condition, value) to unit image embeddings [N, D], ``texts`` are those of the captions [N, D],
-    both in the order of ``table``.
+    ``image_embeds`` maps (condition, level) to unit embeddings [N, D], ``text_embeds`` [N, D] are those of the captions,
+    both in the order of ``table``. Measurements whose view is the model's view mode.
     """
     parts = [
-        score_table(clip, image_set, table.image, condition, value, clip.view, images, texts)
-        for (condition, value), images in embeddings.items()
+        score_rows(clip, image_set, table.image, condition, level, clip.view, embeds, text_embeds)
+        for (condition, level), embeds in image_embeds.items()
     ]
     return pd.concat(parts, ignore_index=True)

@@ -1,53 +1,57 @@
-"""What each view shows of the sphere, and what it costs."""
+"""What each view mode shows of the sphere, and how much the network computes for it."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from clip360.evaluation.token_analysis import network_inputs
 from clip360.geometry.panorama import equirectangular_directions, rotate
 from clip360.models.clip import Clip
-from clip360.scoring.views import input_size, looks
+from clip360.scoring.views import input_size, network_inputs, network_views
 
-FINENESS = 360  # rows of the grid of directions that shares are counted on
+GRID_ROWS = 360  # rows of the grid of directions on which the area is summed
 
 
-def seen(view: str, directions: Tensor, *, count: int, fov: float) -> Tensor:
-    """Which unit directions [..., 3] a view of a panorama shows: bool [...]; ``count`` and ``fov`` are of multi_view."""
+def visible_directions(view: str, directions: Tensor, *, n_views: int, fov: float) -> Tensor:
+    """Which unit directions [..., 3] a view mode shows: bool [...]; ``n_views`` and ``fov`` (degrees) are of multi_view."""
     if view == "center_crop":
         return directions[..., 1] > 0
     if view != "multi_view":
         return torch.ones(directions.shape[:-1], dtype=torch.bool)
-    reach = math.tan(math.radians(fov) / 2)
-    shown = torch.zeros(directions.shape[:-1], dtype=torch.bool)
-    for k in range(count):
-        right, ahead, up = rotate(directions, -360 / count * k).unbind(-1)
-        shown |= (ahead > 0) & (torch.maximum(right.abs(), up.abs()) <= reach * ahead)
-    return shown
+    half_width = math.tan(math.radians(fov) / 2)  # of the image plane at distance 1
+    visible = torch.zeros(directions.shape[:-1], dtype=torch.bool)
+    for k in range(n_views):
+        right, ahead, up = rotate(directions, -360 / n_views * k).unbind(-1)
+        visible |= (ahead > 0) & (torch.maximum(right.abs(), up.abs()) <= half_width * ahead)
+    return visible
 
 
-def share_of_sphere(view: str, *, count: int, fov: float) -> float:
-    """Share of the sphere's area that a view shows.
+def sphere_fraction(view: str, *, n_views: int, fov: float) -> float:
+    """Fraction of the sphere's area that a view mode shows, to four digits; ``fov`` in degrees.
 
-    >>> share_of_sphere("center_crop", count=4, fov=90.0)
+    >>> sphere_fraction("center_crop", n_views=4, fov=90.0)
     0.5
     """
-    directions = equirectangular_directions(FINENESS)
-    area = (1 - directions[..., 2].square()).sqrt()  # of a pixel, by the cosine of its latitude
-    return round((area * seen(view, directions, count=count, fov=fov)).sum().item() / area.sum().item(), 4)
+    directions = equirectangular_directions(GRID_ROWS)
+    area = (1 - directions[..., 2].square()).sqrt()  # of a grid cell: the cosine of its latitude
+    visible = visible_directions(view, directions, n_views=n_views, fov=fov)
+    return round((area * visible).sum().item() / area.sum().item(), 4)
 
 
 def cost(clip: Clip) -> dict[str, float]:
-    """``passes`` through the image tower for a panorama, and ``input``, the size of all they read in squares of the height."""
-    passes = clip.protocol.view_count if clip.view == "multi_view" else 1
+    """Cost of embedding one panorama.
+
+    ``passes``  forward passes through the image tower
+    ``input``   size of all inputs together, in squares of the input's height
+    """
+    passes = clip.protocol.n_views if clip.view == "multi_view" else 1
     height, width = input_size(clip)
     return {"passes": passes, "input": passes * width / height}
 
 
-def read_pictures(clip: Clip, panorama: Tensor) -> Tensor:
-    """What the network reads of a panorama uint8 [3, H, 2H], without its normalisation: float [K, 3, S, S or 2S] in [0, 1]."""
-    inputs = network_inputs(clip, looks(clip, panorama[None])[0])
+def shown_images(clip: Clip, panorama: Tensor) -> Tensor:
+    """What the network receives of a panorama uint8 [3, H, 2H], not normalised: float32 [K, 3, S, S or 2S] in [0, 1]."""
+    inputs = network_inputs(clip, network_views(clip, panorama[None])[0])
     mean, std = (
         torch.tensor(x)[:, None, None] for x in (clip.network.visual.image_mean, clip.network.visual.image_std)
     )

@@ -1,4 +1,6 @@
-"""Sensitivity to cues and to shifts as functions of the share of panoramas in training."""
+"""Sensitivity to cues and to shifts as functions of the fraction of panoramas in the pretraining images."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -6,47 +8,50 @@ from scipy.stats import page_trend_test, spearmanr
 
 from clip360.stats.signed_rank import holm
 
-MEASURES = {
+MEASURES = {  # column: title of its panel in a figure
     "contrast": "format cues:\ncontrast, points",
     "sd_crop": "centre crop:\nsd over shifts, points",
     "sd_whole": "squashed:\nsd over shifts, points",
-    "own_share": "centre crop:\nthe model's own part",
+    "position_fraction": "centre crop:\nposition's fraction",
 }
 
 
-def sweep_table(cues: pd.DataFrame, parts: pd.DataFrame, share: dict[str, float]) -> pd.DataFrame:
-    """One row for each world, model and image set: its ``share`` and the MEASURES, each with its interval over images.
+def fraction_table(cues: pd.DataFrame, parts: pd.DataFrame, fractions: Mapping[str, float]) -> pd.DataFrame:
+    """One row for each replicate, model and image set: its ``panorama_fraction`` and the MEASURES, with 95 % intervals.
 
-    ``cues`` are the tables textual_summary, ``parts`` decomposition, of all worlds, with a column world.
+    ``cues`` are the rows of ``summarise_cues`` and ``parts`` those of ``decompose`` of all replicates, with a column
+    replicate; ``fractions`` gives the fraction of panoramas by model. Raises ValueError where a number is missing.
     """
-    keys = ["world", "model", "image_set"]
-    crop, whole = (parts[parts["view"] == view].set_index(keys) for view in ("center_crop", "squash"))
+    keys = ["replicate", "model", "image_set"]
+    crop, squash = (parts[parts["view"] == view].set_index(keys) for view in ("center_crop", "squash"))
     contrast = cues.set_index(keys)
     columns = {}
-    for end, other in (("", ""), ("_low", "_high"), ("_high", "_low")):
+    for end, opposite in (("", ""), ("_low", "_high"), ("_high", "_low")):
         columns |= {f"contrast{end}": contrast[f"contrast{end}"], f"sd_crop{end}": crop[f"sd{end}"]}
-        columns |= {f"sd_whole{end}": whole[f"sd{end}"], f"own_share{end}": 1 - crop[f"share{other}"]}
+        columns |= {f"sd_whole{end}": squash[f"sd{end}"]}
+        columns |= {f"position_fraction{end}": 1 - crop[f"content_fraction{opposite}"]}
     table = pd.DataFrame(columns).reset_index()
-    table.insert(2, "share", table.model.map(share))
+    table.insert(2, "panorama_fraction", table.model.map(fractions))
     if table.isna().any(axis=None):
-        raise ValueError(f"the sweep lacks numbers: {', '.join(share)} are expected in every world")
-    return table.sort_values(["image_set", "world", "share"], ignore_index=True)
+        raise ValueError(f"a replicate lacks a measure of a model: expected {', '.join(fractions)} in every replicate")
+    return table.sort_values(["image_set", "replicate", "panorama_fraction"], ignore_index=True)
 
 
 def trends(table: pd.DataFrame) -> pd.DataFrame:
-    """Does a measure rise or fall with the share, in every world alike? Page's trend test, worlds as blocks, exact.
+    """Does a measure rise or fall with the fraction, in every replicate alike? Page's trend test, exact, replicates as blocks.
 
-    ``rho`` is the mean over worlds of Spearman's correlation; the test is one-sided towards its sign and therefore doubled;
-    ``p_holm`` is corrected over all rows; ``least`` and ``most`` are the means at the smallest and the largest share.
+    Page (J. Am. Stat. Assoc. 58, 1963). ``rho`` is the mean over replicates of Spearman's correlation; the test is
+    one-sided towards its sign and ``p`` therefore doubled; ``p_holm`` is corrected over all rows; ``minimum`` and
+    ``maximum`` are the means of the measure at the smallest and at the largest fraction.
     """
     rows = []
     for image_set, part in table.groupby("image_set", sort=False):
         for measure in MEASURES:
-            blocks = part.pivot(index="world", columns="share", values=measure)
+            blocks = part.pivot(index="replicate", columns="panorama_fraction", values=measure)
             rho = np.mean([spearmanr(blocks.columns, block).statistic for block in blocks.to_numpy()])
             test = page_trend_test(np.sign(rho or 1) * blocks.to_numpy(), method="exact")
-            row = {"image_set": image_set, "measure": measure, "worlds": len(blocks), "rho": rho}
-            ends = {"least": blocks.iloc[:, 0].mean(), "most": blocks.iloc[:, -1].mean()}
+            row = {"image_set": image_set, "measure": measure, "replicates": len(blocks), "rho": rho}
+            ends = {"minimum": blocks.iloc[:, 0].mean(), "maximum": blocks.iloc[:, -1].mean()}
             rows.append(row | ends | {"p": min(1.0, 2 * test.pvalue)})
-    found = pd.DataFrame(rows)
-    return found.assign(p_holm=holm(found.p))
+    tests = pd.DataFrame(rows)
+    return tests.assign(p_holm=holm(tests.p))

@@ -1,100 +1,124 @@
 """How far each detail of the protocol moves the scores, and whether it changes a verdict."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import pandas as pd
 
-from clip360.stats.signed_rank import with_interval
-from clip360.stats.textual_probe import textual_tests
-from clip360.stats.visual_probe import shift_pivot, visual_tests
+from clip360.stats.measurements import select
+from clip360.stats.signed_rank import mean, with_interval
+from clip360.stats.textual_probe import cue_tests
+from clip360.stats.visual_probe import shift_pivot, shift_tests
 
-BASELINE = "as it is"
-# Details of fine-tuning: the key of a run, as released, and as it should be.
-TUNING = (("lora_targets", "strategy", "released", "attention"), ("lambda_1", "weight", 1.0, 0.5))
+BASELINE = "baseline"
+# Details of fine-tuning: (ablation, key of a run's specification, released value, other value).
+FINETUNING = (
+    ("lora_targets", "method", "lora_as_released", "lora_attention"),
+    ("lambda_1", "lam", 1.0, 0.5),
+)
+CONSEQUENCES = ("trainable_parameters", "images")  # keys of a specification that follow from the others
 
 
-def hazards(scores: pd.DataFrame, *, shifts: list[float], alpha: float, seed: int, draws: int) -> pd.DataFrame:
-    """One row for each model, image set and hazard: the protocol with one detail changed, against the protocol as it is.
+class Outcome(NamedTuple):
+    """What one protocol gives on one image set.
 
-    ``scores`` are those of both probes with a column hazard, BASELINE among them.
-    ``score_change``  mean of how far a score of the visual probe moves, in points: over images, and as they are, shifted
-    and mirrored; with its interval over images
-    ``beta``, ``instability``  the bound, and the mean of |s - s^δ| over images and shifts
-    ``cues``, ``stable``  tests of the two probes that reject; ``verdicts_changed`` those that decide otherwise
+    ``scores``  CLIP scores of the visual probe, as by ``shift_pivot``
+    ``beta``  the stability bound, in points
+    ``verdicts``  bool by (kind, level): kind cue with the generic cue, kind stable with the shift
     """
-    rows = []
-    for (model, image_set), part in scores.groupby(["model", "image_set"], sort=False):
-        groups = dict(list(part.groupby("hazard", sort=False)))
-        measured = {
-            name: _measure(group, shifts, alpha=alpha, seed=seed, draws=draws) for name, group in groups.items()
-        }
-        base, verdicts = measured[BASELINE]
-        for name, (table, decided) in measured.items():
-            row = {"hazard": name, "model": model, "image_set": image_set}
-            rows.append(row | _compare(table, base, decided, verdicts, shifts, seed=seed, draws=draws))
-    return pd.DataFrame(rows)
+
+    scores: pd.DataFrame
+    beta: float
+    verdicts: pd.Series
 
 
-def tuning_hazards(
-    tuned: pd.DataFrame, tests: pd.DataFrame, runs: dict[str, dict], *, shifts: list[float], seed: int, draws: int
+def ablation_table(
+    measurements: pd.DataFrame, *, shifts: Sequence[float], alpha: float, seed: int, n_bootstrap: int
 ) -> pd.DataFrame:
-    """The same for two details of fine-tuning: the released list of modules, and λ = 1, each against a run without it.
+    """One row for each model, image set and ablation: the protocol with one detail changed, against the baseline.
 
-    ``tuned`` are scores of tuned models, ``tests`` those of ``stats.tradeoff.tuned_tests``, ``runs`` by name. Pairs of runs
-    that differ in nothing else are compared; without such a pair there is no row.
+    ``measurements`` are those of both probes with a column ablation, BASELINE among its values.
+
+    ``score_change``  mean absolute change of a score of the visual probe (unshifted, shifted and mirrored), in points, with
+    its 95 % bootstrap interval over images
+    ``beta``, ``instability``  the bound, and the mean of |s - s^δ| over images and shifts, in points
+    ``cue_tests_rejected``, ``shifts_stable``  tests of the two probes that reject
+    ``verdicts_changed``  number of tests of both probes that decide otherwise than the baseline
     """
+    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
-    for hazard, key, released, careful in TUNING:
-        for name, spec in runs.items():
-            other = next((run for run, alike in runs.items() if alike == spec | {key: careful}), None)
-            if spec.get(key) != released or other is None:
-                continue
-            for image_set in tuned[tuned.model == name].image_set.unique():
-                (table, decided), (base, before) = (
-                    _tuned(tuned, tests, model=run, image_set=image_set) for run in (name, other)
-                )
-                row = {"hazard": f"{hazard} ({name})", "model": spec["model"], "image_set": image_set}
-                rows.append(row | _compare(table, base, decided, before, shifts, seed=seed, draws=draws))
+    for (model, image_set), part in measurements.groupby(["model", "image_set"], sort=False):
+        outcomes = {
+            name: _probe(group, shifts, alpha=alpha, **resampling)
+            for name, group in part.groupby("ablation", sort=False)
+        }
+        for name, outcome in outcomes.items():
+            row = {"ablation": name, "model": model, "image_set": image_set}
+            rows.append(row | _compare(outcome, outcomes[BASELINE], shifts, **resampling))
     return pd.DataFrame(rows)
 
 
-def _tuned(tuned: pd.DataFrame, tests: pd.DataFrame, **of: str) -> tuple[pd.DataFrame, pd.Series]:
-    part, tested = (table[(table[list(of)] == list(of.values())).all(axis=1)] for table in (tuned, tests))
-    table = shift_pivot(part[part.condition.isin(["shift", "mirror"])])
-    table.attrs["beta"] = tested.beta.iloc[0]
-    return table, pd.concat({"stable": tested.set_index("shift").stable})
+def finetuning_ablations(
+    finetuned: pd.DataFrame,
+    tests: pd.DataFrame,
+    runs: Mapping[str, Mapping],
+    *,
+    shifts: Sequence[float],
+    seed: int,
+    n_bootstrap: int,
+) -> pd.DataFrame:
+    """``ablation_table`` for two details of fine-tuning: the released list of modules, and λ = 1.
+
+    ``finetuned`` are measurements of the trade-off, ``tests`` those of ``tradeoff.finetuned_shift_tests``, ``runs`` the
+    specifications by name. A run with the released value is compared with the run that differs in nothing else; without
+    such a pair there is no row.
+    """
+    settings = {name: {key: spec[key] for key in spec if key not in CONSEQUENCES} for name, spec in runs.items()}
+    rows = []
+    for ablation, key, released, other in FINETUNING:
+        for name, spec in settings.items():
+            partner = next((run for run, candidate in settings.items() if candidate == spec | {key: other}), None)
+            if spec.get(key) != released or partner is None:
+                continue
+            for image_set in finetuned[finetuned.model == name].image_set.unique():
+                outcome, reference = (
+                    _finetuned_outcome(finetuned, tests, model=run, image_set=image_set) for run in (name, partner)
+                )
+                row = {"ablation": f"{ablation} ({name})", "model": spec["model"], "image_set": image_set}
+                rows.append(row | _compare(outcome, reference, shifts, seed=seed, n_bootstrap=n_bootstrap))
+    return pd.DataFrame(rows)
 
 
-def _compare(
-    table: pd.DataFrame,
-    base: pd.DataFrame,
-    decided: pd.Series,
-    before: pd.Series,
-    shifts: list[float],
-    **resampling: int,
-) -> dict:
-    """How scores [image, condition] and verdicts differ from those of the baseline."""
-    change = (table - base).abs().mean(axis=1).to_numpy()
-    moved = table["shift"][shifts].sub(table["shift", 0.0], axis=0).abs()
+def _finetuned_outcome(finetuned: pd.DataFrame, tests: pd.DataFrame, *, model: str, image_set: str) -> Outcome:
+    scores, tested = (table[(table.model == model) & (table.image_set == image_set)] for table in (finetuned, tests))
+    verdicts = pd.concat({"stable": tested.set_index("shift").stable})
+    return Outcome(shift_pivot(scores), tested.beta.iloc[0], verdicts)
+
+
+def _probe(measurements: pd.DataFrame, shifts: Sequence[float], **test) -> Outcome:
+    """Both probes on the measurements of one model, image set and ablation."""
+    shift_rows = select(measurements, "clip_score", "shift", "mirror")
+    visual = shift_tests(shift_rows, shifts=shifts, **test)
+    textual = cue_tests(measurements, **test)
+    verdicts = {"cue": textual.set_index("generic_cue").reject, "stable": visual.set_index("shift").stable}
+    return Outcome(shift_pivot(shift_rows), visual.beta.iloc[0], pd.concat(verdicts))
+
+
+def _compare(outcome: Outcome, baseline: Outcome, shifts: Sequence[float], **resampling: int) -> dict:
+    """How the scores and verdicts of an outcome differ from those of the baseline."""
+    scores, verdicts = outcome.scores, outcome.verdicts
+    change = (scores - baseline.scores).abs().mean(axis=1).to_numpy()
+    under_shifts = scores["shift"][list(shifts)].sub(scores["shift", 0.0], axis=0).abs()
     return {
-        "n": len(table),
-        **with_interval("score_change", change, lambda x: x.mean(-1), **resampling),
-        "beta": table.attrs["beta"],
-        "instability": moved.to_numpy().mean(),
-        "cues": _share(decided.xs("cue")) if "cue" in decided.index else "",
-        "stable": _share(decided.xs("stable")),
-        "verdicts_changed": int((decided != before).sum()),
+        "n": len(scores),
+        **with_interval("score_change", change, mean, **resampling),
+        "beta": outcome.beta,
+        "instability": under_shifts.to_numpy().mean(),
+        "cue_tests_rejected": _count(verdicts.xs("cue")) if "cue" in verdicts.index else "",
+        "shifts_stable": _count(verdicts.xs("stable")),
+        "verdicts_changed": int((verdicts != baseline.verdicts).sum()),
     }
 
 
-def _measure(scores: pd.DataFrame, shifts: list[float], **test) -> tuple[pd.DataFrame, pd.Series]:
-    """Scores by condition, with β; and the verdict of every test, by its kind (cue, stable) and level."""
-    shifted = scores[scores.condition.isin(["shift", "mirror"])].astype({"value": float})
-    visual = visual_tests(shifted, shifts=shifts, **test)
-    textual = textual_tests(scores[scores.condition.isin(["cue", "generic"])], **test)
-    table = shift_pivot(shifted)
-    table.attrs["beta"] = visual.beta.iloc[0]
-    verdicts = {"cue": textual.set_index("generic").reject, "stable": visual.set_index("shift").stable}
-    return table, pd.concat(verdicts)
-
-
-def _share(verdicts: pd.Series) -> str:
+def _count(verdicts: pd.Series) -> str:
     return f"{verdicts.sum()} of {len(verdicts)}"

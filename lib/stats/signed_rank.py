@@ -1,4 +1,4 @@
-"""The signed-rank test on paired scores, and what belongs beside it: effect, intervals, sign test, sample size."""
+"""The signed-rank test on paired scores, with its effect, bootstrap intervals, the sign test and the required sample size."""
 
 import math
 from collections.abc import Callable
@@ -8,21 +8,35 @@ import pandas as pd
 import pingouin as pg
 from scipy.stats import binomtest, norm, rankdata
 
-POWER = 0.8  # with which a test of the size ``n_needed`` finds an effect like the one seen
+POWER = 0.8  # probability with which a test of ``required_n`` images finds an effect of the observed size
 
 
-def signed_rank(difference: np.ndarray, alternative: str, *, alpha: float, seed: int, draws: int) -> dict[str, float]:
+def signed_rank(
+    difference: np.ndarray, alternative: str, *, alpha: float, seed: int, n_bootstrap: int
+) -> dict[str, float]:
     """One-sided Wilcoxon signed-rank test that differences [N] lie above ("greater") or below ("less") 0.
 
-    Zeros are dropped and no continuity correction is made (arXiv 2604.24642). Beside W and p:
-    ``effect``, ``ci_low``, ``ci_high``  matched-pairs rank-biserial correlation, from -1 to 1 (all differences lie as the
-    alternative says), with its 95 % percentile bootstrap interval
-    ``p_sign``  sign test of the same alternative: of the median alone, whatever the distribution's shape
-    ``n_needed``  as by ``needed_size``
+    Zeros are dropped and no continuity correction is made (arXiv 2604.24642).
+
+    Parameters
+    ----------
+    difference : float [N]
+        Paired differences, finite and not all 0 (see ``differences``).
+    alternative : "greater" or "less"
+    alpha : level of the test for which ``required_n`` is computed
+    seed, n_bootstrap : seed and number of the bootstrap's resamples
+
+    Returns
+    -------
+    ``W``, ``p``  statistic (sum of the ranks of positive differences) and p-value
+    ``effect``, ``ci_low``, ``ci_high``  matched-pairs rank-biserial correlation, from -1 to 1 (all differences lie on the
+    side of the alternative), with its 95 % percentile bootstrap interval
+    ``p_sign``  sign test of the same alternative: about the median alone, whatever the shape of the distribution
+    ``required_n``  as by ``required_n``
     """
     test = pg.wilcoxon(difference, alternative=alternative, correction=False).iloc[0]
     toward = difference if alternative == "greater" else -difference
-    low, high = bootstrap(toward, rank_biserial, seed=seed, draws=draws)
+    low, high = bootstrap(toward, rank_biserial, seed=seed, n_bootstrap=n_bootstrap)
     sign = binomtest(int((toward > 0).sum()), int((toward != 0).sum()), alternative="greater")
     return {
         "W": float(test.W_val),
@@ -31,35 +45,42 @@ def signed_rank(difference: np.ndarray, alternative: str, *, alpha: float, seed:
         "ci_low": low,
         "ci_high": high,
         "p_sign": positive(sign.pvalue),
-        "n_needed": needed_size(toward, alpha=alpha),
+        "required_n": required_n(toward, alpha=alpha),
     }
 
 
-def differences(x, y) -> np.ndarray:
-    """As by ``paired_differences``; ValueError if all are 0 too: two conditions that should differ do not."""
+EQUAL = "all pairs of scores are equal: the two conditions do not differ, check the cues and shifts"
+
+
+def differences(x, y, *, if_equal: str = EQUAL) -> np.ndarray:
+    """x - y of paired values [N], of which one at least differs from 0.
+
+    Raises ValueError as ``paired_differences`` does, and with the message ``if_equal`` where all differences are 0: no
+    rank test can be made then.
+    """
     difference = paired_differences(x, y)
     if not difference.any():
-        raise ValueError("all pairs of scores are equal: the two conditions do not differ, check the cues and shifts")
+        raise ValueError(if_equal)
     return difference
 
 
 def paired_differences(x, y) -> np.ndarray:
-    """x - y of paired scores [N]; ValueError if they are no pairs or hold NaN."""
+    """x - y of paired values [N], as float64; ValueError if the numbers of values differ, or a difference is not finite."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if x.shape != y.shape:
         raise ValueError(f"{len(x)} and {len(y)} scores: expected pairs")
     difference = x - y
-    if bad := int((~np.isfinite(difference)).sum()):
-        raise ValueError(f"{bad} of {len(x)} pairs of scores are not numbers: check the weights and the pictures")
+    if n_bad := int((~np.isfinite(difference)).sum()):
+        raise ValueError(f"{n_bad} of {len(x)} pairs of scores are not numbers: check the weights and the images")
     return difference
 
 
-def least_size(alpha: float, tests: int = 1) -> int:
-    """Images below which no signed-rank test can reject, however they fall: the least p is 2^-n.
+def minimum_n(alpha: float, tests: int = 1) -> int:
+    """Number of images below which no signed-rank test can reject, whatever the scores: its smallest p-value is 2^-n.
 
-    ``tests`` is the size of the family whose smallest p-value Holm's correction multiplies by it.
+    ``tests`` is the number of tests in the family: Holm's correction multiplies the smallest p-value by it.
 
-    >>> least_size(0.01), least_size(0.01, tests=7)
+    >>> minimum_n(0.01), minimum_n(0.01, tests=7)
     (7, 10)
     """
     if not 0 < alpha < 1:
@@ -68,20 +89,20 @@ def least_size(alpha: float, tests: int = 1) -> int:
 
 
 def require_size(n: int, alpha: float, tests: int) -> None:
-    """Refuse a set so small that no test of the family could reject, whatever its scores."""
-    if n < (least := least_size(alpha, tests)):
+    """ValueError for a set of ``n`` images with which no test of the family could reject, whatever the scores."""
+    if n < (minimum := minimum_n(alpha, tests)):
         raise ValueError(
-            f"{n} images are too few for {tests} signed-rank tests at alpha = {alpha}: expected at least {least}"
+            f"{n} images are too few for {tests} signed-rank tests at alpha = {alpha}: expected at least {minimum}"
         )
 
 
-def needed_size(difference: np.ndarray, *, alpha: float) -> float:
-    """Images with which a signed-rank test ("greater") would find an effect like this one with probability ``POWER``.
+def required_n(difference: np.ndarray, *, alpha: float) -> float:
+    """Number of images with which a signed-rank test ("greater") finds an effect like this one with probability ``POWER``.
 
-    Noether (J. Am. Stat. Assoc. 82, 1987): n = (z_α + z_power)² / (3 (q - 1/2)²), q the probability that the sum of two
-    differences is positive, here estimated from all pairs. Infinite where the differences lie the other way.
+    Noether (J. Am. Stat. Assoc. 82, 1987): n = (z_α + z_power)² / (3 (q - 1/2)²), where q is the probability that the sum
+    of two differences is positive, here estimated from all pairs of the differences [N]. Infinite where q <= 1/2.
     """
-    least = least_size(alpha)
+    minimum = minimum_n(alpha)
     ordered = np.sort(difference[difference != 0])
     n = len(ordered)
     partners = n - np.searchsorted(ordered, -ordered, side="right") - (ordered > 0)  # above -d_i, without d_i itself
@@ -89,15 +110,23 @@ def needed_size(difference: np.ndarray, *, alpha: float) -> float:
     if q <= 0.5:
         return math.inf
     enough = (norm.isf(alpha) + norm.isf(1 - POWER)) ** 2 / (3 * (q - 0.5) ** 2)
-    return float(max(math.ceil(enough), least))
+    return float(max(math.ceil(enough), minimum))
 
 
 def rank_biserial(difference: np.ndarray) -> np.ndarray:
-    """Matched-pairs rank-biserial correlation along the last axis: signed ranks of |d|, zeros dropped, over their sum."""
+    """Matched-pairs rank-biserial correlation along the last axis of [..., N] (Kerby, Compr. Psychol. 3, 2014).
+
+    The sum of the signed ranks of |d|, zeros dropped, over the sum of the ranks. Where all differences are 0, as in a
+    bootstrap resample of data with few other values, there is no effect: 0.
+
+    >>> rank_biserial(np.array([[1.0, -2.0, 3.0], [0.0, 0.0, 0.0]])).round(3)
+    array([0.333, 0.   ])
+    """
     magnitude = np.abs(difference)
     ranks = rankdata(magnitude, axis=-1) - (magnitude == 0).sum(-1, keepdims=True)
     ranks = np.where(magnitude > 0, ranks, 0)
-    return (np.sign(difference) * ranks).sum(-1) / ranks.sum(-1)
+    signed, total = (np.sign(difference) * ranks).sum(-1), ranks.sum(-1)
+    return np.divide(signed, total, out=np.zeros_like(total), where=total > 0)
 
 
 def median(x: np.ndarray) -> np.ndarray:
@@ -105,22 +134,35 @@ def median(x: np.ndarray) -> np.ndarray:
     return np.median(x, axis=-1)
 
 
+def mean(x: np.ndarray) -> np.ndarray:
+    """Mean along the last axis."""
+    return x.mean(-1)
+
+
 def bootstrap(
-    x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, draws: int
+    x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, n_bootstrap: int
 ) -> tuple[float, float]:
-    """95 % percentile interval of a statistic over resampled images: x is [N] or [K, N], images last."""
-    if draws < 1:
-        raise ValueError(f"draws is {draws}: expected at least 1 resampling")
-    images = np.random.default_rng(seed).integers(x.shape[-1], size=(draws, x.shape[-1]))
+    """95 % percentile interval of a statistic over resampled images (Efron and Tibshirani, 1993).
+
+    ``x`` is [N] or [K, N], images last; ``statistic`` maps [..., n_bootstrap, N] to [n_bootstrap]. Raises ValueError for
+    values that are not finite and for ``n_bootstrap`` below 1.
+    """
+    if n_bootstrap < 1:
+        raise ValueError(f"n_bootstrap is {n_bootstrap}: expected at least 1 resample")
+    if n_bad := int((~np.isfinite(x)).sum()):
+        raise ValueError(
+            f"{n_bad} of {x.size} values are not numbers: expected a value for every image, measure the set anew"
+        )
+    images = np.random.default_rng(seed).integers(x.shape[-1], size=(n_bootstrap, x.shape[-1]))
     low, high = np.percentile(statistic(x[..., images]), [2.5, 97.5])
     return float(low), float(high)
 
 
 def with_interval(
-    name: str, x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, draws: int
+    name: str, x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, n_bootstrap: int
 ) -> dict[str, float]:
     """A statistic of x ([N] or [K, N], images last) and its ``bootstrap`` interval: NAME, NAME_low, NAME_high."""
-    low, high = bootstrap(x, statistic, seed=seed, draws=draws)
+    low, high = bootstrap(x, statistic, seed=seed, n_bootstrap=n_bootstrap)
     return {name: float(statistic(x)), f"{name}_low": low, f"{name}_high": high}
 
 
@@ -130,5 +172,5 @@ def holm(p: pd.Series) -> np.ndarray:
 
 
 def positive(p: float) -> float:
-    """A p-value too small for a float is at most the smallest one."""
+    """A p-value that underflows to 0 becomes the smallest positive float: no p-value is 0."""
     return max(float(p), np.finfo(float).tiny)

@@ -1,54 +1,71 @@
-"""The stability bound β from other controls than the mirrored image, and what becomes of the verdicts."""
+"""The stability bound β from other controls than the mirrored image, and the verdicts under each."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
+from clip360.stats.measurements import KEYS, by_image, select
 from clip360.stats.signed_rank import with_interval
-from clip360.stats.visual_probe import KEYS, upper_fence, visual_tests
+from clip360.stats.visual_probe import shift_tests, upper_fence
 
-MIRRORED, FAIR = "mirror", "any harmless change"
-HELD = "center_crop, content held"  # the window turned in itself instead of the panorama
-
-
-def hold_content(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores of the unshifted window turned in itself, as if they were those of shifts, under the view ``HELD``."""
-    crop = scores[scores["view"] == "center_crop"]
-    turned = crop[(crop.condition == "window") & (crop.value == 0)]
-    still = crop[((crop.condition == "shift") & (crop.value == 0)) | ~crop.condition.isin(["shift", "window"])]
-    return pd.concat([still, turned.assign(condition="shift", value=turned.turn)]).assign(view=HELD)
+MIRRORED, ANY_CONTROL = "mirror", "any control"
+CONTENT_MATCHED = "center_crop, content-matched"  # a view: the window shifted in itself instead of the panorama
 
 
-def bounds(scores: pd.DataFrame, controls: list[str], *, seed: int, draws: int) -> pd.DataFrame:
-    """β for every model, image set and view by each control alone and by FAIR, with its interval.
+def content_matched(measurements: pd.DataFrame) -> pd.DataFrame:
+    """CLIP scores of the unshifted window shifted in itself, as rows of the condition ``shift`` of the view CONTENT_MATCHED.
 
-    By FAIR a picture's change is the largest that any control makes to it: β is then what harmless changes stay below.
+    Of the centre crop's rows, the controls and the unshifted score stay as they are; the in-window shift becomes the level.
+    """
+    crop = select(measurements, "clip_score")
+    crop = crop[crop["view"] == "center_crop"]
+    windows = crop[(crop.condition == "window") & (crop.level == 0)]
+    unshifted = crop[((crop.condition == "shift") & (crop.level == 0)) | ~crop.condition.isin(["shift", "window"])]
+    shifted = windows.assign(condition="shift", level=windows.in_window_shift)
+    return pd.concat([unshifted, shifted]).assign(view=CONTENT_MATCHED)
+
+
+def beta_by_control(
+    measurements: pd.DataFrame, controls: Sequence[str], *, seed: int, n_bootstrap: int
+) -> pd.DataFrame:
+    """β for every model, image set and view by each control alone and by ANY_CONTROL, with its 95 % bootstrap interval.
+
+    ``controls`` are conditions of the CLIP score that leave the content of a panorama as it is. By ANY_CONTROL the change
+    of an image is the largest that any control makes: β then bounds what every control does.
     """
     rows = []
-    for keys, part in scores.groupby(KEYS, sort=False):
-        table = part[part.condition.isin(["shift", *controls])].pivot(
-            index="image", columns=["condition", "value"], values="score"
-        )
+    for keys, part in select(measurements, "clip_score", "shift", *controls).groupby(KEYS, sort=False):
+        table = by_image(part, ["condition", "level"])
         changes = table.sub(table["shift", 0.0], axis=0).abs()
-        kinds = {control: changes[control].max(axis=1) for control in controls if control in changes}
-        kinds[FAIR] = pd.concat(kinds, axis=1).max(axis=1)
-        for control, change in kinds.items():
+        by_control = {control: changes[control].max(axis=1) for control in controls if control in changes}
+        by_control[ANY_CONTROL] = pd.concat(by_control, axis=1).max(axis=1)
+        for control, change in by_control.items():
             row = dict(zip(KEYS, keys, strict=True)) | {"control": control, "n": len(change)}
-            rows.append(row | with_interval("beta", change.to_numpy(), upper_fence, seed=seed, draws=draws))
+            row |= with_interval("beta", change.to_numpy(), upper_fence, seed=seed, n_bootstrap=n_bootstrap)
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
-def verdicts_by_bound(
-    scores: pd.DataFrame, table: pd.DataFrame, *, shifts: list[float], alpha: float, seed: int, draws: int
+def verdicts_by_control(
+    measurements: pd.DataFrame,
+    bounds: pd.DataFrame,
+    *,
+    shifts: Sequence[float],
+    alpha: float,
+    seed: int,
+    n_bootstrap: int,
 ) -> pd.DataFrame:
-    """``bounds`` with the stability test under each: how many of the ``shifts`` are stable, after Holm's correction.
+    """The table ``bounds`` of ``beta_by_control`` with the stability tests under each control, Holm-corrected for each.
 
-    ``worst`` is the median change at the worst shift and ``of_beta`` the same over β, both with the interval of the median.
+    Adds ``tests`` and ``stable`` (numbers of tested and of stable ``shifts``), ``worst`` (the median change in points at
+    the worst shift) and ``of_beta`` (the same over β), both with the interval of the median.
     """
-    shifted = scores[scores.condition == "shift"]
+    shifted = select(measurements, "clip_score", "shift")
     parts = []
-    for _, bound in table.groupby("control", sort=False):
-        known = bound.set_index(KEYS).beta
-        among = shifted[shifted.set_index(KEYS).index.isin(known.index)]
-        tests = visual_tests(among, shifts=shifts, alpha=alpha, seed=seed, draws=draws, bounds=known)
+    for _, bound in bounds.groupby("control", sort=False):
+        betas = bound.set_index(KEYS).beta
+        tested = shifted[shifted.set_index(KEYS).index.isin(betas.index)]
+        tests = shift_tests(tested, shifts=shifts, alpha=alpha, seed=seed, n_bootstrap=n_bootstrap, bounds=betas)
         groups = tests.groupby(KEYS, sort=False)
         worst = tests.loc[groups.median_abs_diff.idxmax()].set_index(KEYS)
         columns = {"tests": groups.size(), "stable": groups.stable.sum(), "worst": worst.median_abs_diff}
@@ -59,17 +76,21 @@ def verdicts_by_bound(
     return verdicts.assign(**ratios)
 
 
-def released_against_fair(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model, image set and view: β and stable shifts by the mirror, and by any harmless change."""
-    sides = [verdicts[verdicts.control == control].set_index(KEYS) for control in (MIRRORED, FAIR)]
+def bound_comparison(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model, image set and view, in words: β and stable shifts by the mirror, and by ANY_CONTROL."""
+    by_control = {
+        name: verdicts[verdicts.control == control].set_index(KEYS)
+        for name, control in (("mirror", MIRRORED), ("any control", ANY_CONTROL))
+    }
     columns = {}
-    for name, side in zip(("released", "fair"), sides, strict=True):
-        columns[f"beta, {name}"] = [
-            f"{b:.1f} [{low:.1f}, {high:.1f}]" for b, low, high in side[["beta", "beta_low", "beta_high"]].to_numpy()
-        ]
-        columns[f"stable, {name}"] = [f"{stable} of {tests}" for stable, tests in side[["stable", "tests"]].to_numpy()]
-    first = sides[0]
-    columns["worst shift"] = [
-        f"{w:.1f} [{low:.1f}, {high:.1f}]" for w, low, high in first[["worst", "worst_low", "worst_high"]].to_numpy()
-    ]
-    return pd.DataFrame(columns, index=first.index).reset_index()
+    for name, rows in by_control.items():
+        columns[f"beta, {name}"] = _intervals(rows, "beta")
+        columns[f"stable, {name}"] = [f"{stable} of {tests}" for stable, tests in rows[["stable", "tests"]].to_numpy()]
+    mirrored = by_control["mirror"]
+    columns["worst shift"] = _intervals(mirrored, "worst")
+    return pd.DataFrame(columns, index=mirrored.index).reset_index()
+
+
+def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
+    values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+    return [f"{value:.1f} [{low:.1f}, {high:.1f}]" for value, low, high in values]

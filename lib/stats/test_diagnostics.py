@@ -1,24 +1,31 @@
 """How far a verdict can be trusted: normality, equivalence, other tests of the same question, and sample sizes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pingouin as pg
 
-from clip360.stats.signed_rank import differences, holm, least_size, positive
+from clip360.names import PANORAMA
+from clip360.stats.measurements import KEYS
+from clip360.stats.signed_rank import differences, holm, minimum_n, positive
 from clip360.stats.textual_probe import cue_pairs
-from clip360.stats.visual_probe import KEYS, shift_pivot
+from clip360.stats.visual_probe import shift_pivot
+
+PAIR = ["experiment", "model", "image_set", "compared"]
+RULES = ["paper", "holm", "sign", "interval", "equivalent"]
 
 
-def paired_scores(textual: pd.DataFrame, visual: pd.DataFrame, *, shifts: list[float]) -> pd.DataFrame:
-    """Every pair of scores that the two experiments compare, one row for each image.
+def paired_scores(textual: pd.DataFrame, visual: pd.DataFrame, *, shifts: Sequence[float]) -> pd.DataFrame:
+    """Every pair of scores that the two probes compare, one row for each image.
 
-    Columns: experiment ("textual", "visual"), model, image_set, compared (the generic cue, or the shift), x (the score s)
-    and y (s^u or s^δ). Of the textual scores only those of panoramas, not of their control.
+    Columns: experiment ("textual", "visual"), model, image_set, compared (the generic cue, or the shift), image, x (the
+    score s) and y (s^u or s^δ). Of the textual measurements only those of panoramas count, not those of their control.
     """
     parts = []
-    for keys, pair in cue_pairs(textual[textual["view"] == "panorama"]):
+    for keys, pair in cue_pairs(textual[textual["view"] == PANORAMA]):
         pair = pair.set_axis(["x", "y"], axis=1).reset_index()
-        parts.append(_labelled(pair, "textual", keys["model"], keys["image_set"], keys["generic"]))
+        parts.append(_labelled(pair, "textual", keys["model"], keys["image_set"], keys["generic_cue"]))
     for (model, image_set, _), part in visual.groupby(KEYS, sort=False):
         table = shift_pivot(part)
         for shift in shifts:
@@ -32,11 +39,11 @@ def _labelled(pair: pd.DataFrame, experiment: str, model: str, image_set: str, c
     return pair.assign(**labels)[[*labels, "image", "x", "y"]]
 
 
-PAIR = ["experiment", "model", "image_set", "compared"]
-
-
 def normality_tests(pairs: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
-    """Shapiro-Wilk test of the differences s - s^u and |s - s^δ| (arXiv 2604.24642): why a rank test is used."""
+    """Shapiro-Wilk test of the differences s - s^u and |s - s^δ| (arXiv 2604.24642): why a rank test is used.
+
+    ``pairs`` as by ``paired_scores``. Columns: those of PAIR, n, W, p, normal (p >= alpha).
+    """
     rows = []
     for keys, pair in pairs.groupby(PAIR, sort=False):
         difference = differences(pair.x, pair.y)
@@ -48,10 +55,11 @@ def normality_tests(pairs: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
 
 
 def equivalence_tests(pairs: pd.DataFrame, bounds: pd.Series, *, alpha: float) -> pd.DataFrame:
-    """TOST: is the mean of the signed difference s - s^u or s - s^δ within ± β? ``bounds``: β by (model, image_set).
+    """Two one-sided t-tests (TOST): does the mean of the signed difference s - s^u or s - s^δ lie within ± β?
 
-    It asks another question than the stability test, which is about the size of every single change: shifts that raise
-    half of the scores and lower the other half by as much have a mean of 0. Holm's correction runs over all rows.
+    ``pairs`` as by ``paired_scores``; ``bounds`` gives β by (model, image_set). The stability test asks another question,
+    about the size of every single change: shifts that raise half of the scores and lower the other half by as much have a
+    mean difference of 0. ``p_holm`` is corrected over all rows; ``equivalent`` means p_holm < alpha.
     """
     rows = []
     for keys, pair in pairs.groupby(PAIR, sort=False):
@@ -67,17 +75,20 @@ def equivalence_tests(pairs: pd.DataFrame, bounds: pd.Series, *, alpha: float) -
 
 
 def verdicts(textual: pd.DataFrame, visual: pd.DataFrame, equivalence: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
-    """Every test of both experiments under five rules, and the sample sizes that they ask for.
+    """Every test of both probes under five rules, and the sample sizes that they require.
 
-    ``paper``  the uncorrected signed-rank test; ``holm``  corrected over its family; ``sign``  the sign test, uncorrected;
-    ``interval``  the median's 95 % interval lies above 0 (textual) or below β (visual); ``equivalent``  as by
-    ``equivalence_tests``. Each is yes where H0 is rejected: the cue helps, the shift leaves the score stable.
-    ``n_least`` is the size below which no test of the family can reject, ``n_needed`` that of ``ranks.needed_size``.
+    ``textual`` and ``visual`` are the tables of ``cue_tests`` and ``shift_tests``, ``equivalence`` that of
+    ``equivalence_tests``. Each rule is true where H0 is rejected: the cue raises the score, the shift leaves it stable.
+
+    ``paper``  the uncorrected signed-rank test; ``holm``  corrected over its family; ``sign``  the sign test, uncorrected
+    ``interval``  the 95 % interval of the median lies above 0 (textual) or below β (visual)
+    ``equivalent``  as by ``equivalence_tests``
+    ``minimum_n``  size below which no test of the family can reject; ``required_n``  as by ``signed_rank.required_n``
     """
-    textual = textual[textual["view"] == "panorama"]
+    textual = textual[textual["view"] == PANORAMA]
     parts = []
     for experiment, tests, compared, inside, decided in (
-        ("textual", textual, textual.generic, textual.median_low > 0, textual.reject),
+        ("textual", textual, textual.generic_cue, textual.median_low > 0, textual.reject),
         ("visual", visual, visual["shift"].map("{:g}".format), visual.median_high < visual.beta, visual.stable),
     ):
         columns = {
@@ -90,19 +101,17 @@ def verdicts(textual: pd.DataFrame, visual: pd.DataFrame, equivalence: pd.DataFr
             "holm": decided,
             "sign": tests.p_sign < alpha,
             "interval": inside,
-            "n_least": least_size(alpha, len(tests)),
-            "n_needed": tests.n_needed,
+            "minimum_n": minimum_n(alpha, len(tests)),
+            "required_n": tests.required_n,
         }
         parts.append(pd.DataFrame(columns))
     table = pd.concat(parts, ignore_index=True).merge(equivalence[[*PAIR, "equivalent"]], on=PAIR, validate="1:1")
-    return table[[*PAIR, "n", "paper", "holm", "sign", "interval", "equivalent", "n_least", "n_needed"]]
+    return table[[*PAIR, "n", *RULES, "minimum_n", "required_n"]]
 
 
 def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """How many tests each rule rejects, for every experiment, model and image set; and the median size they need."""
+    """How many tests each rule rejects, for every experiment, model and image set; and the median of the required sizes."""
     groups = table.groupby(["experiment", "model", "image_set"], sort=False)
-    rules = ["paper", "holm", "sign", "interval", "equivalent"]
-    counts = groups[rules].agg(lambda rejected: f"{rejected.sum()} of {len(rejected)}")
-    return counts.assign(
-        n=groups.n.first(), n_least=groups.n_least.first(), n_needed=groups.n_needed.median()
-    ).reset_index()
+    counts = groups[RULES].agg(lambda rejected: f"{rejected.sum()} of {len(rejected)}")
+    sizes = {"n": groups.n.first(), "minimum_n": groups.minimum_n.first(), "required_n": groups.required_n.median()}
+    return counts.assign(**sizes).reset_index()

@@ -1,19 +1,22 @@
-"""The variance of the score over shifts: what the content that comes and goes explains, and what is the model's own."""
+"""The variance of the score over shifts, split into content (what a shift brings into view) and position (all the rest)."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from clip360.stats.measurements import KEYS, by_image, select
 from clip360.stats.signed_rank import with_interval
-from clip360.stats.visual_probe import KEYS
 
-SAME = 0.05  # shares of every thing that two views may differ by and still show the same things
+SAME = 0.05  # difference in the visible fraction of every object up to which two shifts show the same objects
 
 
 def split(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of scores [N, C, P] of every picture over contents C and places P, as (content, own), each [N].
+    """Variance of scores [N, C, P] of every image over contents C and positions P, as (content, position), each [N].
 
-    ``content`` is the variance over C of the mean over P: what differs between contents wherever they are placed. ``own`` is
-    the mean over C of the variance over P: what differs though the content is the same. They add up to the whole variance.
+    Law of total variance: ``content`` is the variance over C of the mean over P, the effect of the content wherever it
+    lies; ``position`` the mean over C of the variance over P, the variation of the score at the same content. They add up
+    to the variance over C and P.
 
     >>> split(np.array([[[1.0, 3.0], [5.0, 7.0]]]))
     (array([4.]), array([1.]))
@@ -21,70 +24,74 @@ def split(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scores.mean(2).var(1), scores.var(2).mean(1)
 
 
-def contents_and_places(part: pd.DataFrame, *, turns: int) -> np.ndarray:
-    """Scores [N, C, P] of one model, image set and view.
+def contents_and_positions(scores: pd.DataFrame, *, n_windows: int) -> np.ndarray:
+    """CLIP scores [N, C, P] of one model, image set and view over contents C and positions P.
 
-    Under the centre crop the windows at ``turns`` shifts, each turned in itself. Any other view shows the same at every shift: one
-    content, and the shifts are its places.
+    Under the centre crop the windows at ``n_windows`` shifts are the contents, and the in-window shifts the positions.
+    Every other view shows the same content at every shift: C is 1, and the shifts are the positions.
     """
-    shifted = part[part.condition.isin(["shift", "window"])]
+    shifted = select(scores, "clip_score", "shift", "window")
     if not (shifted.condition == "window").any():
-        return shifted.pivot(index="image", columns="value", values="score").to_numpy()[:, None]
-    shifted = shifted[(shifted.value * turns) % 1 == 0]
-    table = shifted.pivot(index="image", columns=["value", "turn"], values="score").sort_index(axis=1)
-    return table.to_numpy().reshape(len(table), turns, turns)
+        return by_image(shifted).to_numpy()[:, None]
+    shifted = shifted[(shifted.level * n_windows) % 1 == 0]
+    table = by_image(shifted, ["level", "in_window_shift"]).sort_index(axis=1)
+    return table.to_numpy().reshape(len(table), n_windows, n_windows)
 
 
-def decomposition(scores: pd.DataFrame, *, turns: int, seed: int, draws: int) -> pd.DataFrame:
-    """One row for each model, image set and view, of the scores that ``viewing.view_scores`` gives.
+def decompose(measurements: pd.DataFrame, *, n_windows: int, seed: int, n_bootstrap: int) -> pd.DataFrame:
+    """One row for each model, image set and view, of the measurements of the view modes.
 
-    ``sd``       of the score over shifts, root mean square over images, in points
-    ``content``, ``own``  the two parts of ``split``, as standard deviations in points
-    ``share``    of content in the variance of ``split``
-    ``to_crop``  own variance over the whole variance under the centre crop
-    Each with its 95 % bootstrap interval over images.
+    ``sd``                root mean square over images of the standard deviation of the score over shifts, in points
+    ``content_sd``, ``position_sd``  the two parts of ``split``, as standard deviations in points
+    ``content_fraction``  fraction of the content in the variance of ``split``
+    ``relative_to_crop``  position variance over the whole variance under the centre crop
+
+    Each has its 95 % bootstrap interval over images. Raises ValueError where the view center_crop is not measured.
     """
+    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
+    scores = select(measurements, "clip_score")
     for (model, image_set), group in scores.groupby(["model", "image_set"], sort=False):
         parts = {view: part for view, part in group.groupby("view", sort=False)}
         if "center_crop" not in parts:
             raise ValueError(f"views are {', '.join(parts)}: expected center_crop among them, to compare with")
-        arrays = {view: contents_and_places(part, turns=turns) for view, part in parts.items()}
+        arrays = {view: contents_and_positions(part, n_windows=n_windows) for view, part in parts.items()}
         crop = split(arrays["center_crop"])
         for view, array in arrays.items():
-            content, own = split(array)
-            shifts = parts[view][parts[view].condition == "shift"]
-            over = shifts.pivot(index="image", columns="value", values="score").to_numpy().var(1)
+            content, position = split(array)
+            over_shifts = by_image(select(parts[view], "clip_score", "shift")).to_numpy().var(1)
             row = dict(zip(KEYS, (model, image_set, view), strict=True)) | {"n": len(array)}
-            row |= with_interval("sd", over[None], _root_mean, seed=seed, draws=draws)
-            for name, variance in (("content", content), ("own", own)):
-                row |= with_interval(name, variance[None], _root_mean, seed=seed, draws=draws)
-            row |= with_interval("share", np.stack([content, content + own]), _ratio, seed=seed, draws=draws)
-            row |= with_interval("to_crop", np.stack([own, sum(crop)]), _ratio, seed=seed, draws=draws)
+            row |= with_interval("sd", over_shifts[None], _root_mean, **resampling)
+            for name, variance in (("content_sd", content), ("position_sd", position)):
+                row |= with_interval(name, variance[None], _root_mean, **resampling)
+            row |= with_interval("content_fraction", np.stack([content, content + position]), _ratio, **resampling)
+            row |= with_interval("relative_to_crop", np.stack([position, sum(crop)]), _ratio, **resampling)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def turning_control(scores: pd.DataFrame, *, turns: int, seed: int, draws: int) -> pd.DataFrame:
-    """Is it the edge in its middle that moves the score of a turned window? One row for each model and image set.
+def in_window_control(measurements: pd.DataFrame, *, n_windows: int, seed: int, n_bootstrap: int) -> pd.DataFrame:
+    """Does the edge in the middle of a window shifted in itself change its score? One row for each model and image set.
 
-    ``change``  of the mean score, turned windows minus those that are not, in points: what the edge would cost
-    ``ratio``   own variance over the turned windows only, all of which have the edge, to that over all (unbiased both)
+    ``change``  mean score of the windows shifted in themselves minus that of the unshifted windows, in points
+    ``ratio``   position variance over the shifted windows, all of which have the edge, over that of all windows (unbiased)
     """
+    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
-    for (model, image_set), part in scores[scores["view"] == "center_crop"].groupby(["model", "image_set"], sort=False):
-        array = contents_and_places(part, turns=turns)
-        turned = array[..., 1:]
+    crop = measurements[measurements["view"] == "center_crop"]
+    for (model, image_set), part in crop.groupby(["model", "image_set"], sort=False):
+        array = contents_and_positions(part, n_windows=n_windows)
+        shifted = array[..., 1:]
         numbers = np.stack(
             [
-                (turned.mean(2) - array[..., 0]).mean(1),
-                turned.var(2, ddof=1).mean(1),
+                (shifted.mean(2) - array[..., 0]).mean(1),
+                shifted.var(2, ddof=1).mean(1),
                 array.var(2, ddof=1).mean(1),
             ]
         )
         row = {"model": model, "image_set": image_set, "n": len(array)}
-        row |= with_interval("change", numbers[:1], lambda x: x[0].mean(-1), seed=seed, draws=draws)
-        row |= with_interval("ratio", numbers[1:], _ratio, seed=seed, draws=draws)
+        row |= with_interval("change", numbers[:1], lambda x: x[0].mean(-1), **resampling)
+        row |= with_interval("ratio", numbers[1:], _ratio, **resampling)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -99,27 +106,38 @@ def _ratio(x: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-def visible_shares(columns: np.ndarray, shifts: list[float]) -> np.ndarray:
-    """Share [S, T] of each thing that the centre crop shows at each shift; ``columns`` [T, W] as of ``thing_columns``."""
+def visible_fractions(columns: np.ndarray, shifts: Sequence[float]) -> np.ndarray:
+    """Fraction [S, O] of each object that the centre crop shows at each shift.
+
+    ``columns`` [O, W] says how the pixels of each object lie over the panorama's columns (as by ``column_profile``),
+    ``shifts`` are S fractions of the width.
+    """
     width = columns.shape[1]
     middle = slice(width // 4, width - width // 4)
     return np.stack([np.roll(columns, round(shift * width), axis=1)[:, middle].sum(1) for shift in shifts])
 
 
-def explained_by_things(scores: np.ndarray, visible: list[np.ndarray], *, seed: int, draws: int) -> dict[str, float]:
-    """How much of the difference between two shifts goes with things coming into sight or leaving it, with its interval.
+def explained_by_objects(
+    scores: np.ndarray, visible: Sequence[np.ndarray], *, seed: int, n_bootstrap: int
+) -> dict[str, float]:
+    """Fraction of the squared difference between two shifts that goes with objects entering or leaving the view.
 
-    ``scores`` [N, S] at S shifts in equal steps, ``visible`` for each picture the share [S, T] of every thing that is seen. Pairs of
-    shifts equally far apart are compared, those that show the same things with those that do not: half the mean squared
-    difference of the scores is γ_same(d) and γ_other(d), and the result 1 - Σ w γ_same / Σ w γ_other, w the number of pairs
-    that show the same at distance d. Neighbours differ less whatever they show; equal distance keeps that apart.
+    ``scores`` [N, S] are those at S shifts in equal steps; ``visible`` gives for each image the visible fraction [S, O] of
+    every object. Only pairs of shifts at equal distance d are compared: those that show the same objects with those that
+    do not. With γ half the mean squared difference of the scores (a semivariogram), and w the number of pairs that show
+    the same objects at distance d, the result is
+
+        explained = 1 - Σ_d w γ_same(d) / Σ_d w γ_other(d).
+
+    Neighbouring shifts differ less whatever they show; equal distances keep this apart. Returns n, ``pairs`` (that show
+    the same objects) and ``explained`` with its 95 % bootstrap interval over images.
     """
-    steps = scores.shape[1]
-    distances = range(1, steps // 2 + 1)
+    n_shifts = scores.shape[1]
+    distances = range(1, n_shifts // 2 + 1)
     sums = np.zeros((4, len(distances), len(scores)))  # same: squares, pairs; other: squares, pairs
     for k, distance in enumerate(distances):
         squares = (scores - np.roll(scores, -distance, axis=1)) ** 2 / 2
-        same = np.stack([(np.abs(seen - np.roll(seen, -distance, axis=0)) < SAME).all(1) for seen in visible])
+        same = np.stack([(np.abs(image - np.roll(image, -distance, axis=0)) < SAME).all(1) for image in visible])
         sums[:, k] = [(squares * same).sum(1), same.sum(1), (squares * ~same).sum(1), (~same).sum(1)]
     flat = sums.reshape(-1, len(scores))
 
@@ -131,25 +149,34 @@ def explained_by_things(scores: np.ndarray, visible: list[np.ndarray], *, seed: 
         below = (weight * other).sum(0)
         return 1 - np.divide((weight * same).sum(0), below, out=np.ones_like(below), where=below > 0)
 
-    pairs = int(sums[1].sum())
-    return {"n": len(scores), "pairs": pairs} | with_interval("explained", flat, explained, seed=seed, draws=draws)
+    counts = {"n": len(scores), "pairs": int(sums[1].sum())}
+    return counts | with_interval("explained", flat, explained, seed=seed, n_bootstrap=n_bootstrap)
 
 
-def things_table(scores: pd.DataFrame, things: pd.DataFrame, *, width: int, seed: int, draws: int) -> pd.DataFrame:
-    """``explained_by_things`` for every model and image set, under the centre crop; ``things`` as of ``thing_columns``."""
-    seen = scores[(scores["view"] == "center_crop") & (scores.condition == "shift")]
+def object_table(
+    measurements: pd.DataFrame, visibility: pd.DataFrame, *, width: int, seed: int, n_bootstrap: int
+) -> pd.DataFrame:
+    """``explained_by_objects`` for every model and image set, under the centre crop.
+
+    ``visibility`` has one row for each column (of ``width``) in which an object is visible: image_set, image, object,
+    column, fraction (of the object's pixels).
+    """
+    crop = select(measurements, "clip_score", "shift")
+    crop = crop[crop["view"] == "center_crop"]
     rows = []
-    for (model, image_set), part in seen.groupby(["model", "image_set"], sort=False):
-        table = part.pivot(index="image", columns="value", values="score")
-        where = dict(list(things[things.image_set == image_set].groupby("image")))
-        visible = [visible_shares(profile(where[image], width=width), list(table.columns)) for image in table.index]
-        explained = explained_by_things(table.to_numpy(), visible, seed=seed, draws=draws)
+    for (model, image_set), part in crop.groupby(["model", "image_set"], sort=False):
+        table = by_image(part)
+        by_name = dict(list(visibility[visibility.image_set == image_set].groupby("image")))
+        visible = [
+            visible_fractions(column_profile(by_name[image], width=width), list(table.columns)) for image in table.index
+        ]
+        explained = explained_by_objects(table.to_numpy(), visible, seed=seed, n_bootstrap=n_bootstrap)
         rows.append({"model": model, "image_set": image_set} | explained)
     return pd.DataFrame(rows)
 
 
-def profile(things: pd.DataFrame, *, width: int) -> np.ndarray:
-    """The rows of one picture in ``thing_columns`` as an array [T, W]."""
-    columns = np.zeros((things.thing.max() + 1, width))
-    columns[things.thing, things.column] = things.share
+def column_profile(visibility: pd.DataFrame, *, width: int) -> np.ndarray:
+    """The visibility rows of one image as an array [O, W] of fractions, one row for each visible object."""
+    columns = np.zeros((visibility.object.max() + 1, width))
+    columns[visibility.object, visibility.column] = visibility.fraction
     return columns[columns.sum(1) > 0]

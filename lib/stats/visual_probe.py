@@ -1,8 +1,11 @@
 """Does the CLIP score stay the same when a panorama is shifted? (arXiv 2604.24642, visual probe)"""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from clip360.stats.measurements import KEYS, by_image, select
 from clip360.stats.signed_rank import (
     bootstrap,
     differences,
@@ -13,16 +16,21 @@ from clip360.stats.signed_rank import (
     signed_rank,
 )
 
-KEYS = ["model", "image_set", "view"]
+SAME_MIRRORED = (
+    "every mirrored image has the score of its original: β would be 0, check the mirrored images and the model"
+)
 
 
 def stability_bound(s: np.ndarray, s_flip: np.ndarray) -> float:
-    """β = Q3 + 1.5 · IQR of |s - s_flip|, s_flip [N] the scores of the mirrored images: the upper Tukey fence.
+    """β = Q3 + 1.5 · IQR of |s - s_flip|, the upper Tukey fence (arXiv 2604.24642), in points of the CLIP score.
+
+    ``s`` [N] are the scores of the images, ``s_flip`` [N] those of the mirrored images. Raises ValueError for scores that
+    are not finite, or equal in all pairs.
 
     >>> stability_bound(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.zeros(5))
     7.0
     """
-    return float(upper_fence(np.abs(differences(s, s_flip))))
+    return float(upper_fence(np.abs(differences(s, s_flip, if_equal=SAME_MIRRORED))))
 
 
 def upper_fence(change: np.ndarray) -> np.ndarray:
@@ -32,73 +40,87 @@ def upper_fence(change: np.ndarray) -> np.ndarray:
 
 
 def stability_test(
-    s: np.ndarray, s_shift: np.ndarray, *, beta: float, alpha: float, seed: int, draws: int
+    s: np.ndarray, s_shift: np.ndarray, *, beta: float, alpha: float, seed: int, n_bootstrap: int
 ) -> dict[str, float]:
-    """One-sided signed-rank test of H0: |s - s^δ| >= β on paired scores [N]; rejecting it means stable.
+    """One-sided signed-rank test of H0: |s - s^δ| >= β on paired scores [N]; rejecting it means stable (arXiv 2604.24642).
 
-    The columns of ``ranks.signed_rank`` of |s - s^δ| - β, and the median of |s - s^δ| with its 95 % bootstrap interval.
-    The test asks for more than a median below β where |s - s^δ| is skewed, as it is: the sign test does not.
+    Returns n, beta, the median of |s - s^δ| with its 95 % bootstrap interval, and the columns of ``signed_rank`` of
+    |s - s^δ| - β. Where |s - s^δ| is skewed, as it is, a median below β is not enough for the test to reject; for the sign
+    test it is. Raises ValueError for scores that are not finite, and where every |s - s^δ| equals β.
     """
     change = np.abs(paired_differences(s, s_shift))  # all 0 where an encoder is exactly invariant
-    low, high = bootstrap(change, median, seed=seed, draws=draws)
+    low, high = bootstrap(change, median, seed=seed, n_bootstrap=n_bootstrap)
     medians = {"median_abs_diff": float(np.median(change)), "median_low": low, "median_high": high}
-    test = signed_rank(differences(change, np.full_like(change, beta)), "less", alpha=alpha, seed=seed, draws=draws)
+    at_bound = (
+        f"every change |s - s^δ| equals the bound β = {beta:g}: no test can decide, check the control that gives β"
+    )
+    excess = differences(change, np.full_like(change, beta), if_equal=at_bound)
+    test = signed_rank(excess, "less", alpha=alpha, seed=seed, n_bootstrap=n_bootstrap)
     return {"n": len(change), "beta": beta} | medians | test
 
 
-def shift_pivot(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of one model, image set and view as a table: one row for each image, columns (condition, value).
+def shift_pivot(measurements: pd.DataFrame) -> pd.DataFrame:
+    """CLIP scores of one model, image set and view: one row for each image, columns (condition, level).
 
-    ValueError where an image has no score, or two, under one of the conditions.
+    Only the conditions ``shift`` and ``mirror`` are taken. Raises ValueError where an image has no score, or two, under
+    one of them.
     """
-    model, image_set, view = scores[KEYS].iloc[0]
-    where = f"{model}, {image_set}, {view}"
-    for row in scores[scores.duplicated(["image", "condition", "value"])].itertuples():
-        raise ValueError(f"{where}: {row.image} has two scores under {row.condition} {row.value}: expected one")
-    table = scores.pivot(index="image", columns=["condition", "value"], values="score")
+    scores = select(measurements, "clip_score", "shift", "mirror")
+    place = ", ".join(scores[KEYS].iloc[0])
+    for row in scores[scores.duplicated(["image", "condition", "level"])].itertuples():
+        raise ValueError(f"{place}: {row.image} has two scores under {row.condition} {row.level}: expected one")
+    table = by_image(scores, ["condition", "level"])
     for image in table.index[table.isna().any(axis=1)]:
-        raise ValueError(f"{where}: {image} lacks a score under some shift, or it is not a number: score the set anew")
+        raise ValueError(f"{place}: {image} lacks a score under one shift, or it is not a number: score the set anew")
     return table
 
 
-def visual_tests(
-    scores: pd.DataFrame, *, shifts: list[float], alpha: float, seed: int, draws: int, bounds: pd.Series | None = None
+def shift_tests(
+    measurements: pd.DataFrame,
+    *,
+    shifts: Sequence[float],
+    alpha: float,
+    seed: int,
+    n_bootstrap: int,
+    bounds: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """``stability_test`` for every model, image set and view of a score table and every shift (as a share of the width).
+    """``stability_test`` for every model, image set and view and every one of ``shifts`` (fractions of the width).
 
-    ``bounds`` gives β by (model, image_set, view); by default each is derived from the mirrored images of the same set.
-    ``p_holm`` is corrected over all rows; ``stable`` means p_holm < alpha.
+    ``bounds`` gives β by (model, image_set, view); by default the mirrored images of the same rows give it.
+    ``p_holm`` is corrected over all rows; ``stable`` means p_holm < alpha. Raises ValueError where a set has too few
+    images for any test to reject.
     """
+    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
-    for keys, part in scores.groupby(KEYS, sort=False):
+    for keys, part in select(measurements, "clip_score", "shift", "mirror").groupby(KEYS, sort=False):
         table = shift_pivot(part)
         s = table["shift", 0.0]
         beta = stability_bound(s, table["mirror", 0.0]) if bounds is None else bounds[keys]
         for shift in shifts:
-            test = stability_test(s, table["shift", shift], beta=beta, alpha=alpha, seed=seed, draws=draws)
+            test = stability_test(s, table["shift", shift], beta=beta, alpha=alpha, **resampling)
             rows.append(dict(zip(KEYS, keys, strict=True)) | {"shift": shift} | test)
     tests = pd.DataFrame(rows)
     require_size(tests.n.min(), alpha, len(tests))
     tests["p_holm"] = holm(tests.p)
     tests["stable"] = tests.p_holm < alpha
     columns = [*KEYS, "shift", "n", "beta", "median_abs_diff", "W", "p", "p_holm", "effect", "ci_low", "ci_high"]
-    return tests[[*columns, "stable", "median_low", "median_high", "p_sign", "n_needed"]]
+    return tests[[*columns, "stable", "median_low", "median_high", "p_sign", "required_n"]]
 
 
-def shift_curve(scores: pd.DataFrame) -> pd.DataFrame:
-    """Median and quartiles over images of |s - s^δ| at every shift: columns model, image_set, view, shift, low, median, high."""
+def shift_curve(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Quartiles over images of |s - s^δ| at every shift: columns model, image_set, view, shift, low, median, high."""
     keys = [*KEYS, "image"]
-    shifted = scores[scores.condition == "shift"]
-    start = shifted[shifted.value == 0].set_index(keys).score.rename("start")
-    shifted = shifted.join(start, on=keys)
-    change = shifted.assign(change=(shifted.score - shifted.start).abs())
-    groups = change.groupby([*KEYS, "value"], sort=False).change
+    shifted = select(measurements, "clip_score", "shift")
+    unshifted = shifted[shifted.level == 0].set_index(keys).value.rename("unshifted")
+    shifted = shifted.join(unshifted, on=keys)
+    change = shifted.assign(change=(shifted.value - shifted.unshifted).abs())
+    groups = change.groupby([*KEYS, "level"], sort=False).change
     curve = pd.DataFrame({"low": groups.quantile(0.25), "median": groups.median(), "high": groups.quantile(0.75)})
     return curve.rename_axis([*KEYS, "shift"]).reset_index()
 
 
 def summarise_shifts(tests: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model and image set: β, how many shifts are stable, and the worst shift's median in units of β."""
+    """One row for each model, image set and view: β, how many shifts are stable, the worst shift's median in units of β."""
     groups = tests.groupby(KEYS, sort=False)
     worst = tests.loc[groups.median_abs_diff.idxmax()].set_index(KEYS)
     columns = {

@@ -6,68 +6,69 @@ from collections.abc import Sequence
 from clip360.world.captions import SUBSTITUTABLE, substituted_captions
 from clip360.world.scene import Scene
 
-# How many false captions a question of each subset has: as many as there are other values, at most 10.
+# Number of false captions per question of each subset: as many as there are other values, at most 10.
 SUBSETS = {
     "colour": 10, "material": 3, "pattern": 3, "shape": 5,  # that attribute is substituted
-    "hard": 10, "medium": 10, "easy": 10,  # 1, 2 or 3 attributes, which ones differs between captions
-    "trivial": 10,  # things of other scenes
+    "hard": 10, "medium": 10, "easy": 10,  # 1, 2 or 3 attributes are substituted, chosen anew for each caption
+    "trivial": 10,  # true captions of objects in other scenes
 }  # fmt: skip
-SUBSTITUTED = {"hard": 1, "medium": 2, "easy": 3}
+N_SUBSTITUTED = {"hard": 1, "medium": 2, "easy": 3}
 
 
-def asked_things(scenes: Sequence[Scene], *, seed: int) -> list[int]:
-    """Which thing of each scene is asked about: the index of one, drawn at random."""
+def choose_objects(scenes: Sequence[Scene], *, seed: int) -> list[int]:
+    """For each scene the index of the object to ask about, drawn at random."""
     rng = random.Random(f"{seed}/asked")
-    return [rng.randrange(len(scene.things)) for scene in scenes]
+    return [rng.randrange(len(scene.objects)) for scene in scenes]
 
 
-def ask(scenes: Sequence[Scene], things: Sequence[int], subset: str, *, seed: int) -> list[list[str]]:
-    """One question of a subset about the given thing of each scene: its captions, the true one first.
+def ask(scenes: Sequence[Scene], objects: Sequence[int], subset: str, *, seed: int) -> list[list[str]]:
+    """One question per scene about the object with the given index: its captions, the true one first.
 
-    ValueError if there is no such subset, or, of the trivial ones, too few scenes with other things.
+    ``subset`` is a key of ``SUBSETS``. Raises ValueError for another subset and, for "trivial", if too few scenes hold
+    other objects.
     """
     if subset not in SUBSETS:
         raise ValueError(f"subset is {subset!r}: expected one of {', '.join(SUBSETS)}")
     rng = random.Random(f"{seed}/questions/{subset}")
-    phrases = [_full_caption(scene, thing) for scene, thing in zip(scenes, things, strict=True)]
+    true_captions = [_true_caption(scene, index) for scene, index in zip(scenes, objects, strict=True)]
     questions = []
-    for row, (scene, thing) in enumerate(zip(scenes, things, strict=True)):
+    for row, (scene, index) in enumerate(zip(scenes, objects, strict=True)):
         if subset == "trivial":
-            false = _of_others(scenes, things, phrases, row, rng)
+            false = _captions_of_other_scenes(scenes, objects, true_captions, row, rng)
         else:
-            false = _substituted(scene, thing, subset, rng)
-        questions.append([phrases[row], *false])
+            false = _false_captions(scene, index, subset, rng)
+        questions.append([true_captions[row], *false])
     return questions
 
 
-def _full_caption(scene: Scene, thing: int) -> str:
-    """The caption that ``substituted_captions`` calls true."""
-    return substituted_captions(scene, thing, attributes=["colour"], count=0, rng=random.Random(0))[0]
+def _true_caption(scene: Scene, index: int) -> str:
+    """The true caption of ``substituted_captions``."""
+    return substituted_captions(scene, index, attributes=["colour"], count=0, rng=random.Random(0))[0]
 
 
-def _substituted(scene: Scene, thing: int, subset: str, rng: random.Random) -> list[str]:
+def _false_captions(scene: Scene, index: int, subset: str, rng: random.Random) -> list[str]:
     if subset in SUBSTITUTABLE:
-        return substituted_captions(scene, thing, attributes=[subset], count=SUBSETS[subset], rng=rng)[1]
+        return substituted_captions(scene, index, attributes=[subset], count=SUBSETS[subset], rng=rng)[1]
     false: dict[str, None] = {}
     while len(false) < SUBSETS[subset]:
-        attributes = rng.sample(SUBSTITUTABLE, SUBSTITUTED[subset])
-        false |= dict.fromkeys(substituted_captions(scene, thing, attributes=attributes, count=1, rng=rng)[1])
+        attributes = rng.sample(SUBSTITUTABLE, N_SUBSTITUTED[subset])
+        false |= dict.fromkeys(substituted_captions(scene, index, attributes=attributes, count=1, rng=rng)[1])
     return list(false)
 
 
-def _of_others(
-    scenes: Sequence[Scene], things: Sequence[int], phrases: Sequence[str], row: int, rng: random.Random
+def _captions_of_other_scenes(
+    scenes: Sequence[Scene], objects: Sequence[int], true_captions: Sequence[str], row: int, rng: random.Random
 ) -> list[str]:
-    """Captions of things of other scenes, of shapes that this scene does not hold, so that none is true here."""
-    present = {thing.shape for thing in scenes[row].things}
+    """Captions of objects in other scenes whose shapes scene ``row`` does not hold, so that none is true of it."""
+    present = {scene_object.shape for scene_object in scenes[row].objects}
     foreign = {
-        phrase: None
-        for scene, thing, phrase in zip(scenes, things, phrases, strict=True)
-        if scene.things[thing].shape not in present
+        caption: None
+        for scene, index, caption in zip(scenes, objects, true_captions, strict=True)
+        if scene.objects[index].shape not in present
     }
     if len(foreign) < SUBSETS["trivial"]:
         raise ValueError(
-            f"only {len(foreign)} things of other scenes can be told from those of scene {row}, expected "
-            f"{SUBSETS['trivial']}: ask about more scenes"
+            f"scenes offer only {len(foreign)} objects of shapes that scene {row} does not hold, expected "
+            f"{SUBSETS['trivial']}: use more scenes"
         )
     return rng.sample(list(foreign), SUBSETS["trivial"])

@@ -1,4 +1,4 @@
-"""Ordinary photographs of a scene: where the camera looks, and which things the picture shows."""
+"""Perspective views of a scene: the direction of the camera, and the objects that a view shows."""
 
 import random
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ from torch import Tensor
 from clip360.world.render import Camera
 from clip360.world.scene import Scene
 
-SHOWN = 0.005  # share of the picture that a thing must cover to be spoken of
+MIN_VISIBLE_FRACTION = 0.005  # fraction of a view's pixels that an object covers to count as visible
 
 
 def draw_camera(scene: Scene, rng: random.Random) -> Camera:
-    """A hand-held camera at the origin, turned roughly towards one of the scene's things."""
-    thing = rng.choice(scene.things)
-    return Camera(yaw=thing.azimuth + rng.uniform(-20, 20), pitch=rng.uniform(-20, 5), fov=rng.uniform(60, 90))
+    """A hand-held camera at the origin that points roughly at one of the scene's objects."""
+    target = rng.choice(scene.objects)
+    return Camera(yaw=target.azimuth + rng.uniform(-20, 20), pitch=rng.uniform(-20, 5), fov=rng.uniform(60, 90))
 
 
-def shown_things(scenes: Sequence[Scene], solid: Tensor) -> list[list[int]]:
-    """For each picture the indices of its scene's things that cover at least the share ``SHOWN`` of it.
+def visible_objects(scenes: Sequence[Scene], solid: Tensor) -> list[list[int]]:
+    """For each view the indices of its scene's objects that cover at least ``MIN_VISIBLE_FRACTION`` of its pixels.
 
-    ``solid`` [B, H, W] is that of ``render.Pictures``.
+    ``solid`` int [B, H, W] is that of ``render.RenderedImages``.
     """
     flat = solid.flatten(1)
-    least = SHOWN * flat.shape[1]
-    covered = [(flat == k).sum(1).tolist() for k in range(max(len(scene.things) for scene in scenes))]
-    return [[k for k in range(len(scene.things)) if covered[k][b] >= least] for b, scene in enumerate(scenes)]
+    min_pixels = MIN_VISIBLE_FRACTION * flat.shape[1]
+    pixels = [(flat == k).sum(1).tolist() for k in range(max(len(scene.objects) for scene in scenes))]
+    return [[k for k in range(len(scene.objects)) if pixels[k][b] >= min_pixels] for b, scene in enumerate(scenes)]

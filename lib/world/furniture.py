@@ -1,4 +1,4 @@
-"""What stands along the walls of a room: bodies that captions never name."""
+"""Furniture along the walls of a room: bodies that captions never mention."""
 
 import math
 import random
@@ -10,7 +10,7 @@ _WOOD, _DARK, _PALE, _ENAMEL = (0.46, 0.31, 0.19), (0.20, 0.17, 0.16), (0.88, 0.
 
 
 class Body(NamedTuple):
-    """A convex body where it stands: centre and half extents in metres, heading in degrees."""
+    """A convex body in the world: centre and half extents in metres, heading in degrees."""
 
     centre: tuple[float, float, float]
     scale: tuple[float, float, float]
@@ -55,14 +55,15 @@ _PARTS: dict[str, list[tuple]] = {
 }
 
 
-def furnish(kind: str, half: tuple[float, float], rng: random.Random) -> list[Body]:
-    """Furniture of one kind at two walls of a room of half widths ``half``, clear of the things in the middle."""
+def furnish(kind: str, half_widths: tuple[float, float], rng: random.Random) -> list[Body]:
+    """Furniture of one kind at two walls of a room of half widths ``half_widths`` (metres), away from the objects in the middle."""
     bodies = []
     for wall in rng.sample(range(4), 2):
-        shift, turn = rng.uniform(-1.8, 1.8), wall * math.pi / 2
-        for along, gap, wide, deep, bottom, top, colour, shape in _PARTS[kind]:
-            reach, side, tall = half[wall % 2] - gap - deep, along + shift, (top - bottom) / 2
-            x = reach * math.cos(turn) - side * math.sin(turn)
-            y = reach * math.sin(turn) + side * math.cos(turn)
-            bodies.append(Body((x, y, bottom + tall), (deep, wide, tall), math.degrees(turn), shape, colour))
+        shift, angle = rng.uniform(-1.8, 1.8), wall * math.pi / 2
+        for along, gap, half_width, half_depth, bottom, top, colour, shape in _PARTS[kind]:
+            reach, side, half_height = half_widths[wall % 2] - gap - half_depth, along + shift, (top - bottom) / 2
+            x = reach * math.cos(angle) - side * math.sin(angle)
+            y = reach * math.sin(angle) + side * math.cos(angle)
+            centre, extents = (x, y, bottom + half_height), (half_depth, half_width, half_height)
+            bodies.append(Body(centre, extents, math.degrees(angle), shape, colour))
     return bodies

@@ -1,10 +1,10 @@
-"""Small operations on tensors [..., N] whose last dimension runs over rays: the layout that torch is fastest with."""
+"""Small operations on tensors [..., N] whose last dimension is the rays: the fastest layout in torch."""
 
 from torch import Tensor
 
 
 def pick(x: Tensor, index: Tensor) -> Tensor:
-    """Columns of x by index: [..., N] -> [..., len(index)]. Two to three times as fast as ``x[..., index]`` on a CPU."""
+    """Columns of x by index: [..., N] -> [..., len(index)]. On a CPU 2 to 3 times as fast as ``x[..., index]``."""
     return x.gather(-1, index.expand(*x.shape[:-1], len(index)))
 
 

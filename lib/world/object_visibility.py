@@ -1,4 +1,4 @@
-"""In which directions a panorama shows the things of its scene."""
+"""In which directions a panorama shows the objects of its scene."""
 
 from collections.abc import Sequence
 
@@ -8,23 +8,25 @@ import torch
 from clip360.world.render import Camera, render
 from clip360.world.scene import Scene
 
-BATCH = 64
+BATCH_SIZE = 64
+COLUMNS = ["image", "object", "column", "fraction"]
 
 
-def thing_columns(scenes: Sequence[Scene], names: Sequence[str], *, height: int) -> pd.DataFrame:
-    """How each thing's visible pixels lie over the columns of a panorama height x 2 height pixels, taken from the origin.
+def object_visibility(scenes: Sequence[Scene], names: Sequence[str], *, height: int) -> pd.DataFrame:
+    """How the visible pixels of each object are distributed over the columns of a height x 2 height panorama.
 
-    Columns image (of ``names``), thing (its index in the scene), column, share; the shares of a thing sum to 1. A thing that
-    others hide is not in the table.
+    The camera is at the origin. Columns: image (of ``names``), object (its index in the scene), column (pixels from the
+    left edge), fraction (of the object's visible pixels); the fractions of an object sum to 1. An object that others
+    occlude has no rows.
     """
     rows = []
-    for start in range(0, len(scenes), BATCH):
-        batch = scenes[start : start + BATCH]
+    for start in range(0, len(scenes), BATCH_SIZE):
+        batch = scenes[start : start + BATCH_SIZE]
         solids = render(batch, [Camera()] * len(batch), height).solid
         for name, scene, solid in zip(names[start:], batch, solids, strict=False):
-            for thing in range(len(scene.things)):
-                counts = (solid == thing).sum(0)
-                for column in torch.nonzero(counts).flatten().tolist():
-                    share = counts[column].item() / counts.sum().item()
-                    rows.append({"image": name, "thing": thing, "column": column, "share": share})
-    return pd.DataFrame(rows)
+            for index in range(len(scene.objects)):
+                pixels = (solid == index).sum(0)
+                for column in torch.nonzero(pixels).flatten().tolist():
+                    fraction = pixels[column].item() / pixels.sum().item()
+                    rows.append({"image": name, "object": index, "column": column, "fraction": fraction})
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,4 +1,4 @@
-"""Following rays through a stage: the nearest solid, its pattern and material, light and shadow, one bounce."""
+"""Ray tracing of a batch of scenes: the nearest solid, its pattern and material, light and shadow, one bounce."""
 
 import math
 
@@ -6,72 +6,74 @@ import torch
 from torch import Tensor
 
 from clip360.world import solids
-from clip360.world.backdrop import Rays, meet_backdrop
+from clip360.world.backdrop import Rays, hit_backdrop
 from clip360.world.gather import dot, indices, length, pick, pick_each
-from clip360.world.scene_batch import Stage
+from clip360.world.scene_batch import SceneBatch
 from clip360.world.vocabulary import MATERIALS, PATTERNS
 
-NOTHING = -1  # the solid index of rays that meet none
+NOTHING = -1  # the solid index of rays that hit none
 SHADOWS_WITHIN = 25.0  # metres from the origin
 _STRIPED, _CHEQUERED, _DOTTED = (PATTERNS.index(name) for name in ("striped", "chequered", "dotted"))
 _METALLIC, _GLASS, _GLOWING = (MATERIALS.index(name) for name in ("metallic", "glass", "glowing"))
 
 
-def cast(stage: Stage, rays: Rays) -> tuple[Tensor, Tensor]:
-    """Colours [3, N] in [0, 1] of rays, and the index [N] of the solid each meets first, or NOTHING."""
-    return _follow(stage, rays, None)
+def trace_rays(batch: SceneBatch, rays: Rays) -> tuple[Tensor, Tensor]:
+    """Colours [3, N] in [0, 1] of N rays, and the index [N] of the solid that each hits first, or NOTHING."""
+    return _trace(batch, rays, None)
 
 
-def _follow(stage: Stage, rays: Rays, through_glass: Tensor | None) -> tuple[Tensor, Tensor]:
-    """``through_glass`` [N] marks bounced rays (None: rays from the camera) that do not see glass; a bounced ray
-    neither bounces again nor sees shadows."""
-    bounced = through_glass is not None
-    back = meet_backdrop(stage, rays)
-    ray, which, crossing, inside = _enter(stage, rays.scene, rays.origin, rays.direction, through_glass)
+def _trace(batch: SceneBatch, rays: Rays, ignores_glass: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``ignores_glass`` [N] marks the bounced rays that pass through glass; None means that the rays come from the camera.
+
+    A bounced ray neither bounces again nor computes shadows.
+    """
+    bounced = ignores_glass is not None
+    back = hit_backdrop(batch, rays)
+    ray, solid_index, crossing, local_point = _enter(batch, rays.scene, rays.origin, rays.direction, ignores_glass)
     nearest = back.t.clone().scatter_reduce_(0, ray, crossing.enter, "amin")
     first = indices((crossing.enter == pick(nearest, ray)) & crossing.enter.isfinite())
-    # Of two solids met at the very same distance one wins, whichever is written last.
+    # Of two solids at exactly the same distance, the one written last wins.
     winner = torch.full_like(rays.scene, NOTHING)
     winner[ray[first]] = first
-    met = indices(winner >= 0)
+    hits = indices(winner >= 0)
     behind = indices(winner < 0)
 
     point = rays.origin + rays.direction * nearest.clamp(max=400)
-    scene, seen, normal, lit = pick_each(behind, rays.scene, point, back.normal, back.lit)
-    shade = _light_backdrop(stage, scene, seen, normal, lit, bounced)
+    scene, place, normal, lit = pick_each(behind, rays.scene, point, back.normal, back.lit)
+    shade = _light_backdrop(batch, scene, place, normal, lit, bounced)
     colour = torch.empty_like(rays.direction)
     colour[:, behind] = pick(back.albedo, behind) * (1 - lit + lit * shade)
     solid = torch.full_like(rays.scene, NOTHING)
-    if len(met):
-        pair = pick(winner, met)
+    if len(hits):
+        pair = pick(winner, hits)
         hit = solids.Crossing(*pick_each(pair, *crossing))
-        colour[:, met] = _shade(
-            stage, rays.pick(met), pick(point, met), pick(which, pair), pick(inside, pair), hit, bounced
+        colour[:, hits] = _shade(
+            batch, rays.pick(hits), pick(point, hits), pick(solid_index, pair), pick(local_point, pair), hit, bounced
         )
-        solid[met] = pick(which, pair) // len(stage.indoors)
+        solid[hits] = pick(solid_index, pair) // len(batch.indoors)
     return colour.clamp(0, 1), solid
 
 
-def _enter(stage: Stage, scene: Tensor, origin: Tensor, direction: Tensor, through_glass: Tensor | None = None):
-    """Pairs (ray, solid) that may meet: indices of both [P], the crossings, and the points [3, P] in the solid's own
-    coordinates where the ray enters."""
-    s, scenes = stage.solids, len(stage.indoors)
-    rays, whichs = [], []
-    most = int(pick(stage.bodies, scene).max()) if len(scene) else 1
-    for start in range(0, most * scenes, scenes):
-        which = scene + start
-        sphere = pick(s.sphere, which)
+def _enter(batch: SceneBatch, scene: Tensor, origin: Tensor, direction: Tensor, ignores_glass: Tensor | None = None):
+    """Pairs (ray, solid) that may intersect: indices of both [P], the crossings, and the entry points [3, P] in the
+    coordinates of the solid."""
+    s, scenes = batch.solids, len(batch.indoors)
+    rays, solids_hit = [], []
+    max_bodies = int(pick(batch.bodies, scene).max()) if len(scene) else 1
+    for start in range(0, max_bodies * scenes, scenes):
+        solid_index = scene + start
+        sphere = pick(s.sphere, solid_index)
         away, radius = sphere[:3].sub_(origin), sphere[3]
         along = dot(away, direction)
-        # The ray passes through the bounding sphere, and not only behind its origin.
+        # The ray passes through the bounding sphere, in front of its origin.
         passes = (dot(away, away) - along * along < radius * radius) & (along > -radius) & (radius > 0)
-        if through_glass is not None:
-            passes &= ~(through_glass & (pick(s.material, which) == _GLASS))
+        if ignores_glass is not None:
+            passes &= ~(ignores_glass & (pick(s.material, solid_index) == _GLASS))
         rays.append(indices(passes))
-        whichs.append(pick(which, rays[-1]))
-    ray, which = torch.cat(rays), torch.cat(whichs)
+        solids_hit.append(pick(solid_index, rays[-1]))
+    ray, solid_index = torch.cat(rays), torch.cat(solids_hit)
 
-    (cos, sin), scale, centre = pick_each(which, s.turn, s.scale, s.sphere[:3])
+    (cos, sin), scale, centre = pick_each(solid_index, s.turn, s.scale, s.sphere[:3])
     origin, direction = pick_each(ray, origin, direction)
 
     def local(vector: Tensor) -> Tensor:
@@ -79,21 +81,23 @@ def _enter(stage: Stage, scene: Tensor, origin: Tensor, direction: Tensor, throu
         return torch.stack([cos * x + sin * y, cos * y - sin * x, z]) / scale
 
     origin, direction = local(origin - centre), local(direction)
-    crossing = solids.intersect(origin, direction, pick(s.body, which))
-    return ray, which, crossing, origin + direction * crossing.enter.nan_to_num(posinf=0.0)
+    crossing = solids.intersect(origin, direction, pick(s.body, solid_index))
+    return ray, solid_index, crossing, origin + direction * crossing.enter.nan_to_num(posinf=0.0)
 
 
-def _shade(stage: Stage, rays: Rays, point: Tensor, which: Tensor, inside: Tensor, crossing, bounced: bool) -> Tensor:
-    """Colour of solids where rays meet them, by material."""
-    normal = _world_normal(stage, which, crossing.normal)
-    albedo = _albedo(stage, which, inside, crossing)
+def _shade(
+    batch: SceneBatch, rays: Rays, point: Tensor, solid_index: Tensor, local_point: Tensor, crossing, bounced: bool
+) -> Tensor:
+    """Colours [3, N] of solids where rays hit them, by material."""
+    normal = _world_normal(batch, solid_index, crossing.normal)
+    albedo = _albedo(batch, solid_index, local_point, crossing)
     facing = -dot(rays.direction, normal).clamp(-1, 0)
-    towards, falling = _lamp(stage, rays.scene, point, normal)
-    clear = 1.0 if bounced else _clearance(stage, rays.scene, point, normal, towards, falling > 0)
-    ambient = stage.ambient[:, rays.scene] * (0.85 + 0.15 * normal[2])
-    colour = albedo * (ambient + stage.direct[:, rays.scene] * (falling * clear))
+    towards, falling = _lamp(batch, rays.scene, point, normal)
+    clear = 1.0 if bounced else _clearance(batch, rays.scene, point, normal, towards, falling > 0)
+    ambient = batch.ambient[:, rays.scene] * (0.85 + 0.15 * normal[2])
+    colour = albedo * (ambient + batch.direct[:, rays.scene] * (falling * clear))
 
-    material = pick(stage.solids.material, which)
+    material = pick(batch.solids.material, solid_index)
     halo = albedo.lerp(torch.ones_like(albedo), 0.35 * facing**2)
     colour = torch.where(material == _GLOWING, halo * 1.08, colour)
     if bounced:
@@ -104,15 +108,15 @@ def _shade(stage: Stage, rays: Rays, point: Tensor, which: Tensor, inside: Tenso
     metal, glass = (indices(material == kind) for kind in (_METALLIC, _GLASS))
     if not len(metal) and not len(glass):
         return colour
-    # One cast for all secondary rays: metal's mirror image, glass's mirror image, and what is seen through glass.
+    # One call traces all secondary rays: reflections in metal, reflections in glass, and rays through glass.
     source, start = torch.cat([metal, glass, glass]), point + 1e-3 * normal
     straight = len(metal) + len(glass)
     origin = torch.cat([pick(start, source[:straight]), pick(point, glass)], 1)
     direction = torch.cat([pick(mirrored, source[:straight]), pick(rays.direction, glass)], 1)
     spread = torch.cat([4 * pick(rays.spread, source[:straight]), pick(rays.spread, glass)])
-    clear_of_glass = torch.arange(len(source), device=source.device) >= len(metal)
-    seen, _ = _follow(stage, Rays(origin, direction, pick(rays.scene, source), spread), clear_of_glass)
-    echo, rim, through = seen.split([len(metal), len(glass), len(glass)], 1)
+    bounced_from_glass = torch.arange(len(source), device=source.device) >= len(metal)
+    secondary, _ = _trace(batch, Rays(origin, direction, pick(rays.scene, source), spread), bounced_from_glass)
+    echo, rim, through = secondary.split([len(metal), len(glass), len(glass)], 1)
 
     grazing = (1 - facing) ** 3
     tint = pick(albedo, metal) * (0.55 + 0.75 * echo) * 0.8 + 0.25 * echo * pick(grazing, metal)
@@ -122,29 +126,29 @@ def _shade(stage: Stage, rays: Rays, point: Tensor, which: Tensor, inside: Tenso
     return colour
 
 
-def _world_normal(stage: Stage, which: Tensor, normal: Tensor) -> Tensor:
-    x, y, z = normal / pick(stage.solids.scale, which)
-    cos, sin = pick(stage.solids.turn, which)
+def _world_normal(batch: SceneBatch, solid_index: Tensor, normal: Tensor) -> Tensor:
+    x, y, z = normal / pick(batch.solids.scale, solid_index)
+    cos, sin = pick(batch.solids.turn, solid_index)
     turned = torch.stack([cos * x - sin * y, sin * x + cos * y, z])
     return turned / length(turned).clamp(min=1e-12)
 
 
-def _albedo(stage: Stage, which: Tensor, inside: Tensor, crossing: solids.Crossing) -> Tensor:
-    """Colour of solids at points in their own coordinates, by pattern."""
-    u, v = solids.surface_coordinates(inside, crossing)
+def _albedo(batch: SceneBatch, solid_index: Tensor, local_point: Tensor, crossing: solids.Crossing) -> Tensor:
+    """Colours [3, N] of solids at points in their own coordinates, by pattern."""
+    u, v = solids.surface_coordinates(local_point, crossing)
     column, row = u.floor(), v.floor()
-    pattern = pick(stage.solids.pattern, which)
+    pattern = pick(batch.solids.pattern, solid_index)
     second = (
         ((pattern == _STRIPED) & (row % 2 == 1))
         | ((pattern == _CHEQUERED) & ((column + row) % 2 == 1))
         | ((pattern == _DOTTED) & (torch.hypot(u - column - 0.5, v - row - 0.5) < 0.30))
     )
-    return torch.where(second, *pick_each(which, stage.solids.second, stage.solids.colour))
+    return torch.where(second, *pick_each(solid_index, batch.solids.second, batch.solids.colour))
 
 
-def _lamp(stage: Stage, scene: Tensor, point: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit direction [3, N] towards sun or lamp, and the light falling on a surface from there, if nothing blocks it."""
-    sun, indoors = pick(stage.sun, scene), pick(stage.indoors, scene)
+def _lamp(batch: SceneBatch, scene: Tensor, point: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit directions [3, N] to sun or lamp, and the unoccluded light [N] from there on the surface."""
+    sun, indoors = pick(batch.sun, scene), pick(batch.indoors, scene)
     towards = torch.where(indoors, sun - point, sun)
     distance = length(towards).clamp(min=1e-3)
     towards = towards / distance
@@ -152,50 +156,52 @@ def _lamp(stage: Stage, scene: Tensor, point: Tensor, normal: Tensor) -> tuple[T
     return towards, dot(towards, normal).clamp(min=0) * strength
 
 
-def _light_backdrop(stage: Stage, scene: Tensor, point: Tensor, normal: Tensor, lit: Tensor, bounced: bool) -> Tensor:
-    """Light [3, N] on ground and walls: ambient, darker around the feet of solids, and direct light without shadows."""
-    towards, falling = _lamp(stage, scene, point, normal)
-    # A low sun still lights the ground.
-    falling = torch.where(pick(stage.indoors, scene), falling, falling.clamp(min=0.45))
-    ambient = pick(stage.ambient, scene) * (0.92 + 0.08 * normal[2])
+def _light_backdrop(
+    batch: SceneBatch, scene: Tensor, point: Tensor, normal: Tensor, lit: Tensor, bounced: bool
+) -> Tensor:
+    """Light [3, N] on ground and walls: ambient light, less around the feet of solids, and direct light outside shadows."""
+    towards, falling = _lamp(batch, scene, point, normal)
+    # The ground keeps some light under a low sun.
+    falling = torch.where(pick(batch.indoors, scene), falling, falling.clamp(min=0.45))
+    ambient = pick(batch.ambient, scene) * (0.92 + 0.08 * normal[2])
     if bounced:
-        return ambient + pick(stage.direct, scene) * falling
+        return ambient + pick(batch.direct, scene) * falling
     near = indices((lit > 0) & (point.abs().amax(0) < SHADOWS_WITHIN))
     place, spot, facing, lamp, shines = pick_each(near, scene, point, normal, towards, falling)
     clear = torch.ones_like(falling)
-    clear[near] = _clearance(stage, place, spot, facing, lamp, shines > 0)
-    ambient[:, near] *= _contact(stage, place, spot)
-    return ambient + pick(stage.direct, scene) * (falling * clear)
+    clear[near] = _clearance(batch, place, spot, facing, lamp, shines > 0)
+    ambient[:, near] *= _contact_shadow(batch, place, spot)
+    return ambient + pick(batch.direct, scene) * (falling * clear)
 
 
-def _clearance(stage: Stage, scene: Tensor, point: Tensor, normal: Tensor, towards: Tensor, lit: Tensor) -> Tensor:
-    """Share [N] of direct light that reaches points: less in shadow, least behind opaque solids."""
+def _clearance(batch: SceneBatch, scene: Tensor, point: Tensor, normal: Tensor, towards: Tensor, lit: Tensor) -> Tensor:
+    """Fraction [N] of direct light that reaches points: less behind glass, least behind opaque solids."""
     part = indices(lit)
     origin, normal, towards, scene = pick_each(part, point, normal, towards, scene)
     origin = origin + 2e-3 * normal
-    ray, which, crossing, _ = _enter(stage, scene, origin, towards)
-    inside, lamp = pick(stage.indoors, pick(scene, ray)), pick(stage.sun, pick(scene, ray))
+    ray, solid_index, crossing, _ = _enter(batch, scene, origin, towards)
+    inside, lamp = pick(batch.indoors, pick(scene, ray)), pick(batch.sun, pick(scene, ray))
     limit = torch.where(inside, 0.97 * length(lamp - pick(origin, ray)), math.inf)
-    dim = torch.where(pick(stage.solids.material, which) == _GLASS, 0.6, 0.12).to(point)
-    share = torch.where(crossing.enter < limit, dim, 1.0)
+    dim = torch.where(pick(batch.solids.material, solid_index) == _GLASS, 0.6, 0.12).to(point)
+    fraction = torch.where(crossing.enter < limit, dim, 1.0)
     clear = torch.ones_like(lit, dtype=point.dtype)
-    clear[part] = pick(clear, part).scatter_reduce(0, ray, share, "amin")
+    clear[part] = pick(clear, part).scatter_reduce(0, ray, fraction, "amin")
     return clear
 
 
-def _contact(stage: Stage, scene: Tensor, point: Tensor) -> Tensor:
-    """Soft darkening [N] of the ground around the feet of solids."""
-    s, scenes = stage.solids, len(stage.indoors)
+def _contact_shadow(batch: SceneBatch, scene: Tensor, point: Tensor) -> Tensor:
+    """Factor [N] that darkens the ground softly around the feet of solids."""
+    s, scenes = batch.solids, len(batch.indoors)
     x, y, z, radius = s.sphere
     standing = (z - s.scale[2] < 0.05) & (radius > 0)
     feet = torch.stack([x, y, torch.where(standing, s.scale[:2].amax(0), 1e-3)])
     part = indices(point[2] < 0.05)
     place, here = pick_each(part, scene, point[:2])
     near = torch.ones_like(here[0])
-    for start in range(0, int(pick(stage.bodies, scene).max()) * scenes if len(scene) else 0, scenes):
+    for start in range(0, int(pick(batch.bodies, scene).max()) * scenes if len(scene) else 0, scenes):
         x, y, reach = pick(feet, place + start)
-        apart = ((x - here[0]) ** 2 + (y - here[1]) ** 2).sqrt() / reach
-        near *= 1 - 0.5 * (1.5 - apart).clamp(0, 0.7)
+        distance = ((x - here[0]) ** 2 + (y - here[1]) ** 2).sqrt() / reach
+        near *= 1 - 0.5 * (1.5 - distance).clamp(0, 0.7)
     dark = torch.ones_like(point[0])
     dark[part] = near
     return dark

@@ -1,4 +1,4 @@
-"""A scene is data: a setting, its light, and a few things standing around the camera, drawn from a named seed."""
+"""A scene is data: a category, its light, and a few objects around the camera, drawn from a named seed."""
 
 import hashlib
 import math
@@ -6,17 +6,17 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clip360.world.scene_categories import INDOOR, OUTDOOR, SETTINGS
+from clip360.world.scene_categories import INDOOR, OUTDOOR, SCENE_CATEGORIES
 from clip360.world.vocabulary import COLOURS, MATERIALS, PATTERNS, SHAPES, SIZES
 
 EYE_HEIGHT = 1.5  # metres above the ground
 
-# A scene's content decides which split it belongs to, so two splits can never share a scene (shares out of 10).
+# The content of a scene decides its split, so two splits never share a scene. Each split has some of 10 buckets.
 SPLITS = {"train": range(0, 6), "finetune": range(6, 8), "validation": range(8, 9), "probe": range(9, 10)}
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """One object: its attributes (words of ``vocabulary``) and where it stands on the ground."""
 
     shape: str
@@ -26,7 +26,7 @@ class Thing:
     size: str
     azimuth: float  # degrees, as seen from the origin
     distance: float  # metres from the origin
-    heading: float  # degrees, its own turn about the vertical
+    heading: float  # degrees, rotation about its own vertical axis
 
     @property
     def radius(self) -> float:
@@ -36,84 +36,95 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """A world to stand in. ``detail`` seeds what captions do not speak of: clouds, skyline, furniture."""
+    """A place with objects. ``detail`` seeds what captions do not mention: clouds, skyline, furniture."""
 
-    setting: str
-    light: str
-    things: tuple[Thing, ...]
+    category: str  # a key of SCENE_CATEGORIES
+    light: str  # a key of scene_categories.LIGHTS
+    objects: tuple[SceneObject, ...]
     detail: int
 
     @property
     def indoors(self) -> bool:
-        return self.setting in INDOOR
+        return self.category in INDOOR
 
     @property
     def content(self) -> str:
-        """Everything a caption can say of the scene, in a canonical order."""
-        things = sorted((t.shape, t.colour, t.material, t.pattern, t.size) for t in self.things)
-        return repr((self.setting, self.light, things))
+        """Everything a caption can say about the scene, in a canonical order."""
+        objects = sorted((o.shape, o.colour, o.material, o.pattern, o.size) for o in self.objects)
+        return repr((self.category, self.light, objects))
 
     @property
     def split(self) -> str:
-        """The one split this content belongs to."""
-        share = int(hashlib.sha256(self.content.encode()).hexdigest(), 16) % 10
-        return next(name for name, shares in SPLITS.items() if share in shares)
+        """The one split that this content belongs to, a key of ``SPLITS``."""
+        bucket = int(hashlib.sha256(self.content.encode()).hexdigest(), 16) % 10
+        return next(name for name, buckets in SPLITS.items() if bucket in buckets)
 
 
-def sample_scene(rng: random.Random, *, where: str | None = None) -> Scene:
-    """Draw a scene; ``where`` is "indoor", "outdoor" or None for either.
+def sample_scene(rng: random.Random, *, environment: str | None = None) -> Scene:
+    """Draw a scene; ``environment`` is "indoor", "outdoor" or None for either.
 
-    Shapes within a scene differ, so "the cube" names one thing and a caption that substitutes one of its attributes is
-    false. All other attributes are independent and uniform.
+    The shapes within a scene differ, so "the cube" identifies one object, and a caption that substitutes one of its
+    attributes is false. All other attributes are independent and uniform. Raises ValueError for another environment.
     """
-    pools = {"indoor": INDOOR, "outdoor": OUTDOOR, None: (*INDOOR, *OUTDOOR)}
-    if where not in pools:
-        raise ValueError(f"where is {where!r}: expected 'indoor', 'outdoor' or None")
-    setting = rng.choice(pools[where])
-    things: list[Thing] = []
+    categories = {"indoor": INDOOR, "outdoor": OUTDOOR, None: (*INDOOR, *OUTDOOR)}
+    if environment not in categories:
+        raise ValueError(f"environment is {environment!r}: expected 'indoor', 'outdoor' or None")
+    category = rng.choice(categories[environment])
+    objects: list[SceneObject] = []
     for shape in rng.sample(list(SHAPES), rng.randint(2, 5)):
         attributes = (
             rng.choice(list(COLOURS)), rng.choice(MATERIALS), rng.choice(PATTERNS), rng.choice(list(SIZES))
         )  # fmt: skip
-        things.append(_place(rng, shape, attributes, things, far=3.0 if setting in INDOOR else 4.2))
-    return Scene(setting, rng.choice(SETTINGS[setting].lights), tuple(things), rng.randrange(2**32))
+        far = 3.0 if category in INDOOR else 4.2
+        objects.append(_place_object(rng, shape, attributes, objects, max_distance=far))
+    return Scene(category, rng.choice(SCENE_CATEGORIES[category].lights), tuple(objects), rng.randrange(2**32))
 
 
-def sample_scenes(seed: int | str, split: str, *, where: str | None = None) -> Iterator[Scene]:
+def sample_scenes(seed: int | str, split: str, *, environment: str | None = None) -> Iterator[Scene]:
     """An endless, reproducible stream of the scenes of one split ("train", "finetune", "validation", "probe").
+
+    Raises ValueError for another split.
 
     >>> next(sample_scenes(0, "probe")) == next(sample_scenes(0, "probe"))
     True
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}")
-    rng = random.Random(f"{seed}/scenes/{split}/{where}")
+    rng = random.Random(f"{seed}/scenes/{split}/{environment}")
     while True:
-        scene = sample_scene(rng, where=where)
+        scene = sample_scene(rng, environment=environment)
         if scene.split == split:
             yield scene
 
 
-def one_in_each_setting(seed: int | str, split: str = "probe") -> list[Scene]:
-    """The first scene of a split in each setting, in the order of ``SETTINGS``."""
-    found: dict[str, Scene] = {}
+def one_in_each_category(seed: int | str, split: str = "probe") -> list[Scene]:
+    """The first scene of a split in each category, in the order of ``SCENE_CATEGORIES``."""
+    first: dict[str, Scene] = {}
     for scene in sample_scenes(seed, split):
-        found.setdefault(scene.setting, scene)
-        if len(found) == len(SETTINGS):
-            return [found[setting] for setting in SETTINGS]
+        first.setdefault(scene.category, scene)
+        if len(first) == len(SCENE_CATEGORIES):
+            return [first[category] for category in SCENE_CATEGORIES]
 
 
-def _place(rng: random.Random, shape: str, attributes: tuple, placed: list[Thing], far: float) -> Thing:
-    """Stand a thing where it hides no other, as seen from the origin, if that can be found in a few tries."""
+def _place_object(
+    rng: random.Random, shape: str, attributes: tuple, placed: list[SceneObject], max_distance: float
+) -> SceneObject:
+    """Stand an object where it occludes no other as seen from the origin, if 40 tries find such a place."""
     for _ in range(40):
-        near = 1.1 + SIZES[attributes[3]]
-        thing = Thing(shape, *attributes, rng.uniform(-180, 180), rng.uniform(near, far), rng.uniform(0, 90))
-        if all(_gap(thing, other) > 0 for other in placed):
+        min_distance = 1.1 + SIZES[attributes[3]]
+        placed_object = SceneObject(
+            shape,
+            *attributes,
+            azimuth=rng.uniform(-180, 180),
+            distance=rng.uniform(min_distance, max_distance),
+            heading=rng.uniform(0, 90),
+        )
+        if all(_angular_gap(placed_object, other) > 0 for other in placed):
             break
-    return thing
+    return placed_object
 
 
-def _gap(a: Thing, b: Thing) -> float:
-    """Degrees of free sight between two things."""
-    apart = abs((a.azimuth - b.azimuth + 180) % 360 - 180)
-    return apart - sum(math.degrees(math.asin(min(1.0, t.radius / t.distance))) for t in (a, b))
+def _angular_gap(a: SceneObject, b: SceneObject) -> float:
+    """Degrees between the silhouettes of two objects, as seen from the origin; negative where they overlap."""
+    between_centres = abs((a.azimuth - b.azimuth + 180) % 360 - 180)
+    return between_centres - sum(math.degrees(math.asin(min(1.0, o.radius / o.distance))) for o in (a, b))

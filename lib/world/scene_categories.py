@@ -1,7 +1,6 @@
-"""What each setting looks like: surfaces, horizon, walls, windows, furniture. All lengths in metres.
+"""The appearance of each scene category: surfaces, horizon, walls, windows, furniture. All lengths are in metres.
 
-A setting says nothing of the things in it; it is the place they stand in. How the kinds named here are painted is in
-``surfaces``.
+A scene category is a place; it does not determine the objects in it. ``surfaces`` paints the kinds named here.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from clip360.world.vocabulary import RGB
 
 @dataclass(frozen=True)
 class Surface:
-    """A flat texture: two colours, how they are mixed, and the size of the pattern in metres."""
+    """A flat texture: how it mixes two colours (``kind``, a key of ``surfaces.TEXTURES``), and its scale in metres."""
 
     kind: str
     colour: RGB
@@ -21,7 +20,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class Skyline:
-    """What stands at the horizon: its kind, colours (body, accent) and greatest height in degrees."""
+    """The horizon: its kind (of ``sky.SKYLINES``), its colours (body, accent) and its maximum height in degrees."""
 
     kind: str
     colour: RGB
@@ -31,7 +30,7 @@ class Skyline:
 
 @dataclass(frozen=True)
 class Outdoors:
-    names: tuple[str, ...]  # as captions call it, with preposition
+    names: tuple[str, ...]  # in captions, with preposition
     ground: Surface
     skyline: Skyline
     water: bool = False
@@ -50,7 +49,7 @@ class Indoors:
     lights: tuple[str, ...] = ("daylight", "lamplight")
 
 
-SETTINGS: dict[str, Outdoors | Indoors] = {
+SCENE_CATEGORIES: dict[str, Outdoors | Indoors] = {
     "beach": Outdoors(
         ("on a beach", "at the seaside"),
         Surface("ripples", (0.93, 0.83, 0.62), (0.82, 0.70, 0.48), 0.9),
@@ -149,10 +148,10 @@ SETTINGS: dict[str, Outdoors | Indoors] = {
     ),
 }
 
-OUTDOOR = tuple(name for name, setting in SETTINGS.items() if isinstance(setting, Outdoors))
-INDOOR = tuple(name for name, setting in SETTINGS.items() if isinstance(setting, Indoors))
+OUTDOOR = tuple(name for name, category in SCENE_CATEGORIES.items() if isinstance(category, Outdoors))
+INDOOR = tuple(name for name, category in SCENE_CATEGORIES.items() if isinstance(category, Indoors))
 
-# How captions speak of the light.
+# Phrases of captions for the light.
 LIGHTS = {
     "sunny": ("on a sunny day", "under a blue sky"),
     "cloudy": ("on a cloudy day", "under a grey sky"),

@@ -19,14 +19,14 @@ SKYLINES = ("hills", "mountains", "buildings", "trees")
 
 @dataclass(frozen=True)
 class Light:
-    """How a kind of light colours the world outdoors."""
+    """The colours of an outdoor scene under one kind of light."""
 
     zenith: RGB
     horizon: RGB
     sun: RGB  # strength of direct light
     ambient: RGB
     elevation: float  # of sun or moon, degrees
-    clouds: float  # share of the sky
+    clouds: float  # fraction of the sky
     cloud: RGB
     stars: bool = False
 
@@ -46,31 +46,31 @@ LIGHT = {
 
 
 class Sky(NamedTuple):
-    """The skies of S scenes (those of indoor scenes are never seen)."""
+    """The skies of S scenes (no ray reaches those of indoor scenes)."""
 
     zenith: Tensor  # [3, S]
     horizon: Tensor  # [3, S]
     glow: Tensor  # [3, S] colour around the sun
-    clouds: Tensor  # [S] share of the sky, 0 for none
+    clouds: Tensor  # [S] fraction of the sky
     cloud: Tensor  # [3, S]
     stars: Tensor  # [S] 1 where there are stars and a moon, else 0
     skyline: Tensor  # [S] index into SKYLINES
     body: Tensor  # [3, S] of the skyline
     accent: Tensor  # [3, S]
-    lamps: Tensor  # [3, S] the light that the accent takes
-    bright: Tensor  # [3, S] the light that the body takes
+    lamps: Tensor  # [3, S] the light on the accent colour
+    bright: Tensor  # [3, S] the light on the body colour
     height: Tensor  # [S] degrees
     profile: Tensor  # [S, COLUMNS] degrees
 
 
 def sun_direction(light: str, azimuth: float) -> tuple[float, float, float]:
-    """Unit vector towards the sun (or moon), standing at ``azimuth`` degrees."""
+    """Unit vector towards the sun (or moon) at ``azimuth`` degrees; ``light`` is a key of ``LIGHT``."""
     high, az = math.radians(LIGHT[light].elevation), math.radians(azimuth)
     return (math.cos(high) * math.sin(az), math.cos(high) * math.cos(az), math.sin(high))
 
 
 def skyline_profile(skyline: Skyline, rng: random.Random) -> Tensor:
-    """Height of the horizon in degrees for every azimuth, [COLUMNS] float64, wrapping around."""
+    """Height of the skyline in degrees at every azimuth, periodic: float64 [COLUMNS]."""
     azimuth = torch.arange(COLUMNS, dtype=torch.float64) * (2 * math.pi / COLUMNS)
 
     def waves(frequencies, power):
@@ -99,7 +99,7 @@ def skyline_profile(skyline: Skyline, rng: random.Random) -> Tensor:
 
 
 def sky_colour(sky: Sky, scene: Tensor, direction: Tensor, sun: Tensor, offset: Tensor, spread: Tensor) -> Tensor:
-    """Colours [3, N] seen along unit directions [3, N] above the ground of ``scene`` [N].
+    """Colours [3, N] of the sky of ``scene`` [N] in the unit directions [3, N].
 
     ``sun`` [3, N] is its direction, ``offset`` [N] moves the clouds, ``spread`` [N] is the angle of a pixel in radians.
     """
@@ -116,16 +116,16 @@ def sky_colour(sky: Sky, scene: Tensor, direction: Tensor, sun: Tensor, offset: 
     cloudy = indices(clouds > 0)
     tint, density = _clouds(*pick_each(cloudy, direction, clouds, toward, offset))
     colour[:, cloudy] = pick(colour, cloudy).lerp(pick(sky.cloud, pick(scene, cloudy)) * tint, density)
-    return _stand_skyline(colour.clamp(0, 1), sky, scene, direction)
+    return _paint_skyline(colour.clamp(0, 1), sky, scene, direction)
 
 
 def mist(height: Tensor) -> Tensor:
-    """How much the haze at the horizon covers what stands ``height`` degrees above it."""
+    """Opacity in [0, 1] of the haze at ``height`` degrees above the horizon."""
     return 0.12 + 0.43 * torch.exp(-height / 2.5)
 
 
 def _clouds(direction: Tensor, clouds: Tensor, toward: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Shade and density [N] of clouds on a plane high above."""
+    """Brightness and opacity [N] of clouds on a plane above the scene."""
     reach = 0.16 / (direction[2].clamp(min=0) + 0.12)
     u, v = direction[0] * reach + offset, direction[1] * reach
     thick = 0.75 * noise(u, v) + 0.25 * noise(4 * u, 4 * v)
@@ -135,18 +135,18 @@ def _clouds(direction: Tensor, clouds: Tensor, toward: Tensor, offset: Tensor) -
 
 
 def _stars(direction: Tensor, spread: Tensor) -> Tensor:
-    """Brightness of stars: one in a few of the cells of a fine grid in space."""
+    """Brightness [N] of stars: one each in 3 % of the cells of a grid on the sphere."""
     place = direction * 55
     cell = place.floor()
     i, j, k = cell
     draw = cell_hash(i + 512 * k, j, salt=5)
-    apart = place - cell - 0.5
-    near = dot(apart, apart) / (30 * spread).clamp(min=0.22) ** 2
+    offset = place - cell - 0.5
+    near = dot(offset, offset) / (30 * spread).clamp(min=0.22) ** 2
     return (draw > 0.972) * torch.exp(-near) * (0.5 + 18 * (draw - 0.972))
 
 
-def _stand_skyline(colour: Tensor, sky: Sky, scene: Tensor, direction: Tensor) -> Tensor:
-    """Paint the skyline over the sky, lit like its surroundings and hazy near the ground."""
+def _paint_skyline(colour: Tensor, sky: Sky, scene: Tensor, direction: Tensor) -> Tensor:
+    """Paint the skyline over the sky, lit like the rest of the scene and hazy near the ground."""
     height = torch.asin(direction[2].clamp(-1, 1)) * (180 / math.pi)
     low = indices(height < pick(sky.height, scene))
     height, scene, direction = pick_each(low, height, scene, direction)
@@ -159,18 +159,18 @@ def _stand_skyline(colour: Tensor, sky: Sky, scene: Tensor, direction: Tensor) -
     top = torch.where(kind == SKYLINES.index("buildings"), top, smooth)
 
     body, accent = pick(sky.body, scene) * pick(sky.bright, scene), pick(sky.accent, scene) * pick(sky.lamps, scene)
-    share = torch.empty_like(turn)
+    accent_amount = torch.empty_like(turn)
     for name, cover in _COVERS.items():
         part = indices(kind == SKYLINES.index(name))
         if len(part):
-            share[part] = cover(*pick_each(part, turn, rise, height, top), pick(sky.stars, pick(scene, part)))
-    painted = body.lerp(accent, share).lerp(pick(sky.horizon, scene) * 0.92, mist(height))
+            accent_amount[part] = cover(*pick_each(part, turn, rise, height, top), pick(sky.stars, pick(scene, part)))
+    painted = body.lerp(accent, accent_amount).lerp(pick(sky.horizon, scene) * 0.92, mist(height))
     colour[:, low] = torch.where(height < top, painted, pick(colour, low))
     return colour
 
 
-# How much of the accent colour covers a skyline of each kind, by turn [0, 1), rise (share of the greatest height), height
-# and top of the profile (degrees), and whether it is night.
+# The amount [N] of accent colour on a skyline of each kind: turn is the azimuth in [0, 1), rise the height as a fraction of
+# the maximum, height and top (of the profile) are in degrees, night is 1 or 0.
 
 
 def _rolling(turn, rise, height, top, night):

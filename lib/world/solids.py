@@ -1,7 +1,7 @@
-"""Convex bodies: half-spaces and one quadric, so that a single formula intersects a ray with every shape.
+"""Convex bodies as half-spaces and one quadric, so that one formula intersects a ray with every shape.
 
 A body is {x : n_k · x <= d_k for all k, and q(x) <= 0} with q(x) = a · x² + b z + c, in its own coordinates (about
-[-1, 1]³, z up). A ray meets each of them in one interval; the body in the intersection of the intervals.
+[-1, 1]³, z up). A ray crosses each of them in one interval, and the body in the intersection of these intervals.
 """
 
 import math
@@ -20,7 +20,7 @@ _BASE = [(0, 0, -1, 1)]
 _CAPS = [(0, 0, 1, 1), (0, 0, -1, 1)]
 _ROOF = [(s, 0, 0.5, 0.5) for s in (1, -1)]
 
-# name: (half-spaces as (n_x, n_y, n_z, d), quadric as (a_x, a_y, a_z, b, c); a quadric of (0, 0, 0, 0, -1) is no limit
+# name: (half-spaces as (n_x, n_y, n_z, d), quadric as (a_x, a_y, a_z, b, c); the quadric (0, 0, 0, 0, -1) does not bound the body)
 BODIES: dict[str, tuple[list, tuple]] = {
     "sphere": ([], (1, 1, 1, 0, -1)),
     "cube": (CUBE, (0, 0, 0, 0, -1)),
@@ -43,16 +43,15 @@ _QUADRICS = torch.tensor([quadric for _, quadric in BODIES.values()], dtype=torc
 
 
 class Crossing(NamedTuple):
-    """Where N rays enter bodies: ``enter`` [N] the ray parameter, infinite for a miss, ``normal`` [3, N] (not
-    normalised), ``curved`` [N] bool: the entry lies on the quadric; all in the body's own coordinates."""
+    """Where N rays enter bodies, in the coordinates of each body."""
 
-    enter: Tensor
-    normal: Tensor
-    curved: Tensor
+    enter: Tensor  # [N] ray parameter, infinite for a miss
+    normal: Tensor  # [3, N], not normalised
+    curved: Tensor  # [N] bool: the ray enters through the quadric
 
 
 def _halfspace_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Interval of the ray inside all half-spaces, and the index of the one it enters by."""
+    """Interval of the ray inside all half-spaces, and the index of the half-space through which it enters."""
     planes = pick(_HALF_SPACES.to(origin), body)  # [4, PLANES, N]
     along, gap = dot(planes, direction), planes[3] - dot(planes, origin)
     t = gap / torch.where(along == 0, 1e-12, along)
@@ -63,7 +62,7 @@ def _halfspace_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tupl
 
 
 def _quadric_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
-    """Interval of the ray inside the quadric; of a cone's two nappes the lower one, which holds the body."""
+    """Interval of the ray inside the quadric; for a cone, inside the lower nappe, which holds the body."""
     q = pick(_QUADRICS.to(origin), body)
     a, b, c = q[:3], q[3], q[4]
     quadratic = dot(a, direction * direction)
@@ -77,21 +76,22 @@ def _quadric_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[
     t1, t2 = (linear + root) * half, (linear - root) * half
     low, high = torch.minimum(t1, t2), torch.maximum(t1, t2)
 
-    opens = quadratic < 0  # steeper than the cone: the ray is inside before the first or after the second root
+    # A ray steeper than the cone is inside before the first root or after the second.
+    opens = quadratic < 0
     down = direction[2] < 0
     enter = torch.where(opens, torch.where(down, high, -_FAR), low)
     leave = torch.where(opens, torch.where(down, _FAR, low), high)
     missed = (discriminant < 0) & ~opens
     enter, leave = torch.where(missed, _FAR, enter), torch.where(missed, -_FAR, leave)
-    inside = torch.where(constant <= 0, _FAR, -_FAR)  # of a quadric without quadratic part: constant along the ray
+    inside = torch.where(constant <= 0, _FAR, -_FAR)  # a quadric without quadratic part is constant along the ray
     return torch.where(flat, -_FAR, enter), torch.where(flat, inside, leave)
 
 
 def intersect(origin: Tensor, direction: Tensor, body: Tensor) -> Crossing:
-    """First crossing of rays with bodies, each in the body's own coordinates.
+    """First crossing of N rays with one body each, in the coordinates of that body.
 
-    Parameters are ``origin`` and ``direction`` [3, N] and ``body`` [N], an index into ``NAMES``. The ray parameter is
-    that of the given direction, whatever its length, so it survives scaling into body coordinates.
+    ``origin`` and ``direction`` are [3, N], ``body`` [N] are indices into ``NAMES``. The ray parameter counts lengths of
+    the given direction, so it is the same in body and world coordinates.
 
     >>> eye, ahead = torch.tensor([[0.0], [-3.0], [0.0]]), torch.tensor([[0.0], [1.0], [0.0]])
     >>> intersect(eye, ahead, torch.tensor([NAMES.index("sphere")])).enter
@@ -112,9 +112,9 @@ def intersect(origin: Tensor, direction: Tensor, body: Tensor) -> Crossing:
 
 
 def surface_coordinates(point: Tensor, crossing: Crossing) -> tuple[Tensor, Tensor]:
-    """Two coordinates [N] on the surface for patterns, about one unit a pattern cell.
+    """Two coordinates [N] on the surface, about one unit per cell of a pattern.
 
-    On curved parts the angle about the axis and the height; on flat parts the plane seen along its main axis.
+    On curved parts the angle about the axis and the height; on flat parts the two coordinates across the main axis.
     """
     x, y, z = point
     a, b, c = crossing.normal.abs()

@@ -1,7 +1,7 @@
-"""How flat surfaces are painted: each kind of texture mixes two colours over metres (u, v).
+"""Textures of flat surfaces: each kind mixes two colours as a function of the position (u, v).
 
-Detail finer than a pixel fades to the texture's mean, so that far ground neither flickers nor aliases. Colours are
-tensors [3, N], one column a ray, so that a factor [N] scales them without ceremony.
+Detail finer than a pixel fades to the mean of the texture, so distant ground does not alias. Colours are tensors
+[3, N], one column per ray, so a factor [N] scales them by broadcasting.
 """
 
 import math
@@ -20,7 +20,7 @@ _FLOWER_COLOURS = ((1.0, 0.98, 0.92), (0.98, 0.86, 0.25), (0.92, 0.52, 0.74))
 
 @lru_cache
 def noise_tile(dtype=torch.float64, device=None, exponent: float = 1.7) -> Tensor:
-    """Seamlessly repeating 1/f noise, [TILE, TILE] in [0, 1] with mean near 1/2: filtered white noise."""
+    """Periodic 1/f noise, [TILE, TILE] in [0, 1] with mean near 1/2: filtered white noise."""
     white = torch.randn(TILE, TILE, generator=torch.Generator().manual_seed(360), dtype=torch.float64)
     k = torch.fft.fftfreq(TILE, dtype=torch.float64) * TILE
     radius = (k[:, None] ** 2 + k[None] ** 2).sqrt()
@@ -44,7 +44,7 @@ def noise(u: Tensor, v: Tensor) -> Tensor:
 
 
 def cell_hash(i: Tensor, j: Tensor, salt: int = 0) -> Tensor:
-    """A number in [0, 1) for each integer cell, the same on every device."""
+    """Pseudo-random numbers in [0, 1) of integer cells (i, j), the same on every device."""
     h = (i.long() * 73856093) ^ (j.long() * 19349663) ^ (salt * 83492791 + 0x9E3779B9)
     h = ((h ^ (h >> 15)) * 2246822519) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 3266489917) & 0xFFFFFFFF
@@ -58,7 +58,7 @@ def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
 
 
 def palette(colours, index: Tensor) -> Tensor:
-    """Colours [3, N] picked by numbers [N] in [0, 1)."""
+    """Colours [3, N] at the fractions ``index`` [N] in [0, 1) of the list ``colours``."""
     table = index.new_tensor(colours).T
     return pick(table, (index * len(colours)).long())
 
@@ -107,6 +107,7 @@ def _cracks(u, v):
     return 1 - smoothstep(ridge, 0.004, 0.03), 0.12
 
 
+# Each returns the amount [N] of the second colour at u, v [N] (units of the scale), and its mean over the surface.
 TEXTURES = {
     "noise": _noise,
     "ripples": _ripples,
@@ -123,7 +124,7 @@ KINDS = tuple(TEXTURES)
 
 
 class Paint(NamedTuple):
-    """The surface of one kind of place (ground, floor, wall or ceiling) in each of S scenes."""
+    """One surface (ground or floor, wall, ceiling) of each of S scenes."""
 
     kind: Tensor  # [S] index into KINDS
     colour: Tensor  # [3, S]
@@ -132,7 +133,7 @@ class Paint(NamedTuple):
 
 
 def paint(surface: Paint, scene: Tensor, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
-    """Colours [3, N] at metres u, v [N] of the surfaces of ``scene`` [N], by pixels covering ``footprint`` [N] metres."""
+    """Colours [3, N] of the surfaces of ``scene`` [N] at u, v [N] metres, for pixels that cover ``footprint`` [N] metres."""
     scale = pick(surface.scale, scene)
     u, v = u / scale, v / scale
     sharp = 1 / (1 + (footprint / (0.5 * scale)) ** 2)
@@ -141,30 +142,30 @@ def paint(surface: Paint, scene: Tensor, u: Tensor, v: Tensor, footprint: Tensor
     for kind in surface.kind.unique().tolist():
         part = indices(kinds == kind)
         x, y, fine, place = pick_each(part, u, v, sharp, scene)
-        share, mean = TEXTURES[KINDS[kind]](x, y)
-        painted = pick(surface.colour, place).lerp(pick(surface.second, place), mean + (share - mean) * fine)
+        amount, mean = TEXTURES[KINDS[kind]](x, y)
+        painted = pick(surface.colour, place).lerp(pick(surface.second, place), mean + (amount - mean) * fine)
         if KINDS[kind] == "flowers":
-            painted = _sow(painted, 2 * x, 2 * y, fine)
+            painted = _add_flowers(painted, 2 * x, 2 * y, fine)
         if KINDS[kind] == "books":
-            painted = _shelve(painted, x, y, fine)
+            painted = _add_books(painted, x, y, fine)
         colour[:, part] = painted
     return colour
 
 
-def _sow(grass: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
-    """Flowers in every fifth cell of a grid."""
+def _add_flowers(grass: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
+    """Add flowers to one cell in five of a grid."""
     draw = cell_hash(u.floor(), v.floor(), salt=1)
     distance = torch.hypot(u - u.floor() - 0.3 - 0.4 * draw, v - v.floor() - 0.5)
     bloom = ((draw > 0.8) & (distance < 0.22)).to(u.dtype) * sharp
     return grass.lerp(palette(_FLOWER_COLOURS, cell_hash(u.floor(), v.floor(), salt=2)), bloom)
 
 
-def _shelve(wood: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
-    """Rows of books of varying width, height and colour between shelf boards."""
+def _add_books(wood: Tensor, u: Tensor, v: Tensor, sharp: Tensor) -> Tensor:
+    """Add rows of books of varying width, height and colour between shelf boards."""
     shelf, height = v.floor(), v - v.floor()
     book = (u * 5.5 + 0.25 * torch.sin(u * 7)).floor()
-    tall = 0.62 + 0.3 * cell_hash(book, shelf, salt=3)
-    there = ((height > 0.1) & (height < tall)).to(u.dtype)
+    top = 0.62 + 0.3 * cell_hash(book, shelf, salt=3)
+    in_book = ((height > 0.1) & (height < top)).to(u.dtype)
     spine = palette(_BOOK_COLOURS, cell_hash(book, shelf, salt=4)) * (0.75 + 0.5 * cell_hash(book, shelf))
     behind = wood * (1 - 0.65 * (height > 0.1).to(u.dtype) * sharp)
-    return behind.lerp(spine.clamp(0, 1), there * (0.6 + 0.4 * sharp))
+    return behind.lerp(spine.clamp(0, 1), in_book * (0.6 + 0.4 * sharp))

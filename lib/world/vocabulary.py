@@ -1,7 +1,7 @@
-"""The words of the world and what they stand for: shapes, colours, materials, patterns, sizes.
+"""The words for objects and their values: shapes, colours, materials, patterns, sizes.
 
-Every attribute of a thing is drawn uniformly and independently of the others (``scene``), so no attribute can be
-guessed from the rest of a caption.
+Each attribute of an object is drawn uniformly and independently of the others (``scene``), so the rest of a caption
+reveals nothing about it.
 """
 
 RGB = tuple[float, float, float]
@@ -22,9 +22,9 @@ COLOURS: dict[str, RGB] = {
 }
 MATERIALS = ("matte", "metallic", "glass", "glowing")
 PATTERNS = ("plain", "striped", "chequered", "dotted")
-SIZES: dict[str, float] = {"small": 0.60, "large": 1.05}  # half the largest extent, metres
+SIZES: dict[str, float] = {"small": 0.60, "large": 1.05}  # half of the largest extent, metres
 
-# Half extents (x, y, z) relative to the size; the bodies themselves are in `solids`.
+# Half extents (x, y, z) relative to the size; `solids` defines the bodies.
 SHAPES: dict[str, tuple[float, float, float]] = {
     "sphere": (0.90, 0.90, 0.90),
     "cube": (0.78, 0.78, 0.78),

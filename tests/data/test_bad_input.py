@@ -1,8 +1,11 @@
-"""Damaged tables and pictures: read right, or refused in one printable sentence that names the file; never anything else."""
+"""Damaged tables and images: read correctly, or refused in one printable sentence that names the file; nothing else."""
 
 import csv
 import io
+import os
+import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clip360 import checks
+from clip360.data import checks
+from clip360.data.captions import is_blank
 from clip360.data.checks import check_image_set
-from clip360.data.image_set import Fault, load_image_set, read_picture
+from clip360.data.image_set import DataError, load_image_set, read_image, read_panorama
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of Pillow, on what it forgives
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Pillow, about damage that it tolerates
 TABLE = b"image,caption\na.png,sea\nb.png,sun\n"
 PIECES = [b"image", b"caption", b"cue", b"a.png", b"b.png", b",", b";", b"\t", b"\n", b"\r", b"\r\n", b'"', b'""', b" "]
 PIECES += [
@@ -32,7 +36,7 @@ PIECES += [b"../a.png", b"/etc/passwd", b"NA", TABLE, b"x" * 100_000]
 
 
 def mutated(whole: bytes):
-    """A file with some of its bytes replaced, a part cut out, or its end cut off."""
+    """A file with some bytes replaced, a part cut out, or its end cut off."""
     place = st.integers(0, len(whole))
     other = st.sampled_from(PIECES) | st.binary(max_size=4)
     changed = st.tuples(place, st.integers(0, 8), other).map(lambda t: whole[: t[0]] + t[2] + whole[t[0] + t[1] :])
@@ -48,16 +52,16 @@ FILES |= st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """An image set of two pictures, whose table each example writes anew."""
-    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+    """An image set of two images, whose table each example replaces."""
+    with tempfile.TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patch:
         for name in ("a.png", "b.png"):
-            Image.effect_noise((4, 2), ord(name[0])).save(Path(place, name))
+            Image.effect_noise((4, 2), ord(name[0])).save(Path(path, name))
         patch.setattr(checks, "tqdm", lambda steps, **_: steps)  # no progress
-        yield Path(place)
+        yield Path(path)
 
 
-class Words:
-    """Counts words where a model counts tokens."""
+class WordTokenizer:
+    """One token per word."""
 
     context_length = 77
 
@@ -65,8 +69,8 @@ class Words:
         return text.split()
 
 
-def is_sentence(fault: Fault, file: Path) -> bool:
-    text = str(fault)
+def is_sentence(error: DataError, file: Path) -> bool:
+    text = str(error)
     return text.startswith(str(file)) and text.isprintable() and len(text) < 1000 and ": " in text
 
 
@@ -74,28 +78,28 @@ def is_sentence(fault: Fault, file: Path) -> bool:
 @given(FILES)
 def test_any_bytes_are_a_table_or_refused_in_a_sentence(folder, content):
     (folder / "captions.csv").write_bytes(content)
-    problems = check_image_set(folder, tokenize=Words())
+    problems = check_image_set(folder, tokenizer=WordTokenizer())
     assert all(text.isprintable() for text in problems.to_numpy().flat)
     try:
         table = load_image_set(folder).table
-    except Fault as fault:
-        assert is_sentence(fault, folder) and "error" in set(problems.severity)
+    except DataError as error:
+        assert is_sentence(error, folder) and "error" in set(problems.severity)
     else:
-        assert sorted(table.image) == ["a.png", "b.png"] and (table.caption.str.strip() != "").all()
+        assert sorted(table.image) == ["a.png", "b.png"] and not table.caption.map(is_blank).any()
         assert "error" not in set(problems.severity)
     try:
         assert set(load_image_set(folder, pairing="order").table.image) <= {"a.png", "b.png"}
-    except Fault as fault:
-        assert is_sentence(fault, folder)
+    except DataError as error:
+        assert is_sentence(error, folder)
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: not is_blank(text))
 
 
 @settings(deadline=None)
 @given(st.tuples(TEXTS, TEXTS), st.booleans(), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
 def test_any_text_is_read_as_it_was_written(folder, captions, mark, quoting):
-    """By another writer; of kinds of line breaks one is left, whose text stays in one row when it is written again."""
+    """Tables of another writer. All line breaks become \\n, so that a text stays in one row when it is written again."""
     file = io.StringIO(newline="")
     csv.writer(file, quoting=quoting, lineterminator="\r\n").writerows(
         [("image", "caption"), *zip(("b.png", "a.png"), captions, strict=True)]
@@ -111,29 +115,122 @@ def test_any_text_is_read_as_it_was_written(folder, captions, mark, quoting):
 @settings(deadline=None)
 @given(TEXTS)
 @example("/a.png")
-def test_a_name_that_is_no_picture_of_the_folder_is_told(folder, name):
+def test_a_name_without_an_image_in_the_folder_is_an_error(folder, name):
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("image", "caption"), ("a.png", "sea"), (name, "sun")])
     (folder / "captions.csv").write_bytes(file.getvalue().encode())
-    with pytest.raises(Fault) as told:
+    with pytest.raises(DataError) as caught:
         load_image_set(folder)
-    assert is_sentence(told.value, folder)
+    assert is_sentence(caught.value, folder)
+
+
+def finishes(function, *arguments, seconds: float = 20.0):
+    """What a function returns, or the DataError that it raises; fails if it takes longer than ``seconds``."""
+    results = []
+
+    def run() -> None:
+        try:
+            results.append(function(*arguments))
+        except DataError as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert results, f"no answer within {seconds} seconds"
+    return results[0]
+
+
+def make_socket(path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()
+    os.chdir(path.parent)  # the whole path may be too long for a socket
+    try:
+        listener.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+SPECIAL_FILES = {
+    "named pipe": os.mkfifo,
+    "socket": make_socket,
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "folder": os.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_a_special_file_among_the_images_is_refused_at_once(tmp_path, kind):
+    (tmp_path / "captions.csv").write_bytes(TABLE)
+    Image.new("RGB", (4, 2)).save(tmp_path / "a.png")
+    SPECIAL_FILES[kind](tmp_path / "b.png")
+    for read in (read_image, read_panorama):
+        error = finishes(read, tmp_path / "b.png")
+        assert is_sentence(error, tmp_path / "b.png") and "is not a regular file" in str(error)
+    error = finishes(lambda: list(load_image_set(tmp_path).batches(2)))
+    assert is_sentence(error, tmp_path / "b.png")
+    problems = finishes(lambda: check_image_set(tmp_path, tokenizer=WordTokenizer()))
+    assert problems.file.tolist() == ["b.png"] and problems.problem.tolist() == ["is not a regular file"]
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_a_special_file_in_place_of_the_table_is_refused_at_once(tmp_path, kind):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 2)).save(tmp_path / name)
+    SPECIAL_FILES[kind](tmp_path / "captions.csv")
+    error = finishes(load_image_set, tmp_path)
+    assert is_sentence(error, tmp_path / "captions.csv") and "is not a regular file" in str(error)
+    (tmp_path / "captions.csv").rename(tmp_path / "moved")
+    assert "does not exist" in str(finishes(load_image_set, tmp_path))
+
+
+LONG_ROW = ",".join(["x"] * 300_000)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        (f"{LONG_ROW}\n", "has the columns x, x"),
+        (f"image,caption,{LONG_ROW}\na.png,sea\n", "has the columns image, caption, x"),
+        (f"image,caption\n{LONG_ROW}\n", "has 300000 fields in row 2 but 2 columns"),
+        (f"image,caption\na.png,sea\n{LONG_ROW}\n", "has 300000 fields in row 3 but 2 columns"),
+    ],
+)
+def test_a_row_of_very_many_fields_is_refused_at_once(tmp_path, table, problem):
+    (tmp_path / "captions.csv").write_text(table)
+    error = finishes(load_image_set, tmp_path)
+    assert is_sentence(error, tmp_path / "captions.csv") and problem in str(error)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u200b", "\u00a0\u2003", "\ufeff \u200d", "\u2028", "\x00\x07\n"])
+@pytest.mark.parametrize("column", ["caption", "cue"])
+def test_a_text_without_visible_characters_is_empty(folder, text, column):
+    rows = {"caption": ["sea", "sun"], "cue": ["photo", "photo"]}
+    rows[column][1] = text
+    file = io.StringIO(newline="")
+    rows = zip(("a.png", "b.png"), rows["caption"], rows["cue"], strict=True)
+    csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("image", "caption", "cue"), *rows])
+    (folder / "captions.csv").write_bytes(file.getvalue().encode())
+    with pytest.raises(DataError, match=f"b.png has no {column} in row 3 of captions.csv: expected text"):
+        load_image_set(folder)
+    problems = check_image_set(folder, tokenizer=WordTokenizer())
+    assert problems.problem.tolist() == [f"has no {column} in row 3 of captions.csv"]
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 4), dtype=np.uint8)
 ON_ITS_SIDE = Image.Exif()
-ON_ITS_SIDE[0x0112], ON_ITS_SIDE[0x010E] = 6, "a picture"
+ON_ITS_SIDE[0x0112], ON_ITS_SIDE[0x010E] = 6, "a title"
 
 
 def encoded(mode: str, **options) -> bytes:
     file = io.BytesIO()
     deep = np.uint16(PIXELS[..., 0]) << 8
-    picture = Image.fromarray(deep) if mode == "I;16" else Image.fromarray(PIXELS).convert(mode, colors=8)
-    picture.save(file, **options)
+    image = Image.fromarray(deep) if mode == "I;16" else Image.fromarray(PIXELS).convert(mode, colors=8)
+    image.save(file, **options)
     return file.getvalue()
 
 
-PICTURES = {
+ENCODED_IMAGES = {
     "jpeg": encoded("RGB", format="JPEG", exif=ON_ITS_SIDE),
     "jpeg, progressive": encoded("RGB", format="JPEG", progressive=True),
     "jpeg, for print": encoded("CMYK", format="JPEG"),
@@ -146,29 +243,29 @@ PICTURES = {
 
 
 def read(folder: Path, content: bytes) -> np.ndarray | None:
-    """The colours of a picture file of those bytes, of whatever suffix; None if it is refused as it should be."""
+    """The colours of an image file with these bytes; None if it is refused in one sentence."""
     (folder / "x.JPG").write_bytes(content)
     try:
-        picture = read_picture(folder / "x.JPG")
-    except Fault as fault:
-        assert is_sentence(fault, folder / "x.JPG")
+        image = read_image(folder / "x.JPG")
+    except DataError as error:
+        assert is_sentence(error, folder / "x.JPG")
         return None
-    assert picture.mode == "RGB"
-    return np.asarray(picture)
+    assert image.mode == "RGB"
+    return np.asarray(image)
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_cut_off_is_refused_or_shows_all_that_it_showed(tmp_path, kind):
-    whole = read(tmp_path, PICTURES[kind])
-    assert whole.shape == ((8, 4, 3) if b"a picture" in PICTURES[kind] else (4, 8, 3))
-    parts = [read(tmp_path, PICTURES[kind][:end]) for end in range(len(PICTURES[kind]))]
+@pytest.mark.parametrize("kind", ENCODED_IMAGES)
+def test_a_truncated_image_is_refused_or_complete(tmp_path, kind):
+    whole = read(tmp_path, ENCODED_IMAGES[kind])
+    assert whole.shape == ((8, 4, 3) if b"a title" in ENCODED_IMAGES[kind] else (4, 8, 3))
+    parts = [read(tmp_path, ENCODED_IMAGES[kind][:end]) for end in range(len(ENCODED_IMAGES[kind]))]
     assert all(part is None or np.array_equal(part, whole) for part in parts)
-    assert all(part is None for part in parts[:-24])  # what ends a PNG file adds nothing to the picture
+    assert all(part is None for part in parts[:-24])  # the end of a PNG file adds nothing to the image
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(list(PICTURES.values())).flatmap(mutated) | st.binary(max_size=100))
-def test_a_damaged_picture_is_read_or_refused_in_a_sentence(folder, content):
+@given(st.sampled_from(list(ENCODED_IMAGES.values())).flatmap(mutated) | st.binary(max_size=100))
+def test_a_damaged_image_is_read_or_refused_in_a_sentence(folder, content):
     read(folder, content)
     (folder / "x.JPG").unlink()
 
@@ -180,8 +277,8 @@ ENTRIES = st.tuples(
 
 @settings(deadline=None)
 @given(st.lists(ENTRIES, max_size=6), st.binary(max_size=40))
-def test_odd_exif_entries_do_not_hide_how_a_picture_is_turned(folder, entries, rest):
-    """Cameras write entries that break the rules; a writer of EXIF data chokes on them, a reader need not."""
+def test_odd_exif_entries_do_not_hide_the_orientation(folder, entries, rest):
+    """Cameras write invalid entries, on which writing EXIF data again fails; reading the orientation does not."""
     table = [(0x0112, 3, 1, b"\6\0\0\0"), *(entry for entry in entries if entry[0] != 0x0112)]
     fields = b"".join(
         tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + count.to_bytes(4, "little") + value

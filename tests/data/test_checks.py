@@ -1,9 +1,11 @@
-"""The check of an image set: every fault is told, none is made up, and a seam is seen where there is one."""
+"""The check of an image set lists every problem and no other, and it finds visible seams."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pandas as pd
 import pytest
 import torch
@@ -11,11 +13,14 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import resize
 
-from clip360.data.checks import NEAR, SEAM, check_image_set, seam
-from clip360.data.image_set import Picture, load_image_set, read_panorama, write_image_set
+from clip360.cli import main
+from clip360.data.checks import check_image_set
+from clip360.data.image_set import ImageRecord, load_image_set, read_panorama, write_image_set
 from clip360.figures.contact_sheet import contact_sheet
 from clip360.geometry.panorama import circular_shift, mirror
-from pipeline.check_data import main
+from clip360.geometry.seam import NEIGHBOURS, VISIBLE_SEAM, seam
+
+check = partial(check_image_set, tokenizer=open_clip.get_tokenizer("ViT-B-32"))
 
 
 def waves(seed: int, height: int = 64) -> Tensor:
@@ -27,13 +32,13 @@ def waves(seed: int, height: int = 64) -> Tensor:
 
 
 def cut(panorama: Tensor) -> Tensor:
-    """A tenth of the width cut off, the rest stretched back."""
+    """A panorama without a tenth of its width, the rest stretched."""
     height, width = panorama.shape[-2:]
     return resize(panorama[..., : width * 9 // 10], [height, width])
 
 
 def write_waves(folder: Path, count: int = 12) -> Path:
-    write_image_set(folder, (Picture(f"{k:02d}.jpg", waves(k), f"wave {k}", "360 photo") for k in range(count)))
+    write_image_set(folder, (ImageRecord(f"{k:02d}.jpg", waves(k), f"wave {k}", "360 photo") for k in range(count)))
     return folder
 
 
@@ -42,7 +47,7 @@ def edit_table(folder: Path, edit) -> None:
 
 
 def damage(folder: Path) -> None:
-    """Every fault at once."""
+    """Cause every problem at once."""
     images = folder / "images"
     Image.new("RGB", (64, 64)).save(images / "01.jpg")
     (images / "02.jpg").write_bytes((images / "02.jpg").read_bytes()[:300])
@@ -60,10 +65,10 @@ def damage(folder: Path) -> None:
     edit_table(folder, edit)
 
 
-FOUND = [
+EXPECTED = [
     ("$new$.png", "error", "has no row in captions.csv"),
     ("01.jpg", "error", "is 64 x 64"),
-    ("02.jpg", "error", "cannot be read as a picture"),
+    ("02.jpg", "error", "cannot be read as an image"),
     ("03.jpg", "error", "is named in captions.csv, but there is no such JPEG"),
     ("07.jpg", "error", "has no caption in row 9 of captions.csv"),
     ("10.jpg", "error", "has 2 rows in captions.csv"),
@@ -73,55 +78,55 @@ FOUND = [
 ]
 
 
-def test_every_fault_is_told_at_once_and_a_clean_set_has_none(tmp_path):
+def test_the_check_lists_every_problem_at_once_and_none_for_a_clean_set(tmp_path):
     folder = write_waves(tmp_path / "set")
-    assert check_image_set(folder).empty
+    assert check(folder).empty
     damage(folder)
-    problems = check_image_set(folder)
-    assert list(zip(problems.file, problems.severity, strict=True)) == [row[:2] for row in FOUND]
-    for told, (file, _, expected) in zip(problems.problem, FOUND, strict=True):
-        assert told.startswith(expected), file
+    problems = check(folder)
+    assert list(zip(problems.file, problems.severity, strict=True)) == [row[:2] for row in EXPECTED]
+    for problem, (file, _, expected) in zip(problems.problem, EXPECTED, strict=True):
+        assert problem.startswith(expected), file
     assert (problems.advice != "").all()
 
 
 def test_a_set_without_errors_can_be_scored(tmp_path):
-    """What the check lets pass, warnings and all, is loaded; what it calls an error is not."""
+    """A set with warnings loads; a set with errors does not."""
     folder = write_waves(tmp_path / "set")
     damage(folder)
-    errors = check_image_set(folder).query("severity == 'error'").file
+    errors = check(folder).query("severity == 'error'").file
     assert len(errors) == 6
     for file in errors:
         with pytest.raises(ValueError):
             list(load_image_set(folder).batches(4))
         (folder / "images" / file).unlink(missing_ok=True)
         edit_table(folder, lambda table, file=file: table[table.image != file])
-    assert set(check_image_set(folder).severity) == {"warning"}
+    assert set(check(folder).severity) == {"warning"}
     assert sum(map(len, load_image_set(folder).batches(4))) == 7
 
 
 @pytest.mark.parametrize("table", [None, b"", b"image\n00.jpg\n", b"image,caption\n", b"image,caption\n\xff,a\n"])
-def test_a_broken_table_is_one_fault_and_the_pictures_are_still_checked(tmp_path, table):
+def test_a_broken_table_is_one_problem_and_the_images_are_still_checked(tmp_path, table):
     folder = write_waves(tmp_path / "set", 3)
     (folder / "images" / "01.jpg").write_bytes(b"no")
     (folder / "captions.csv").unlink()
     if table is not None:
         (folder / "captions.csv").write_bytes(table)
-    assert check_image_set(folder).file.tolist() == ["captions.csv", "01.jpg"]
+    assert check(folder).file.tolist() == ["captions.csv", "01.jpg"]
 
 
 @pytest.mark.parametrize("name", ["world_outdoor", "world_indoor"])
 def test_a_cut_panorama_has_a_seam_where_it_was_cut(name):
     whole = torch.stack([read_panorama(Path("data", name, "images", f"{name}_{k:03d}.jpg")) for k in range(8)])
-    assert (seam(whole) < SEAM).all()
+    assert (seam(whole) < VISIBLE_SEAM).all()
     flawed = cut(whole)
-    assert (seam(flawed) > SEAM).all()
-    assert (seam(circular_shift(flawed, 3 * NEAR)) < SEAM).all()  # now it is elsewhere
-    for same in (mirror(flawed), flawed.flip(-2), 255 - flawed):
-        assert torch.equal(seam(same), seam(flawed))
-    assert torch.equal(torch.stack([seam(picture) for picture in flawed]), seam(flawed))
+    assert (seam(flawed) > VISIBLE_SEAM).all()
+    assert (seam(circular_shift(flawed, 3 * NEIGHBOURS)) < VISIBLE_SEAM).all()  # the seam is elsewhere
+    for changed in (mirror(flawed), flawed.flip(-2), 255 - flawed):
+        assert torch.equal(seam(changed), seam(flawed))
+    assert torch.equal(torch.stack([seam(panorama) for panorama in flawed]), seam(flawed))
 
 
-def test_the_seam_of_noise_is_like_any_column_and_none_is_undefined():
+def test_the_seam_of_noise_is_like_any_column_and_always_finite():
     noise = torch.randint(0, 256, (4, 3, 512, 1024), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     assert seam(noise).mean().item() == pytest.approx(1, abs=0.3)
     assert seam(torch.full((3, 64, 128), 200, dtype=torch.uint8)) == 0
@@ -133,23 +138,23 @@ def test_the_command_lists_the_problems_draws_the_set_and_fails_on_errors(tmp_pa
     monkeypatch.chdir(tmp_path)
     clean, flawed = write_waves(tmp_path / "clean"), write_waves(tmp_path / "flawed")
     damage(flawed)
-    assert main(str(clean)) == 0
+    assert main(["check", str(clean), "--sheet", "results/checks"]) == 0
     assert "errors 0, warnings 0" in capsys.readouterr().out
-    assert main(str(flawed), str(clean)) == 1
-    told = capsys.readouterr().out
-    assert all(f"{severity}: {file} {problem}" in told for file, severity, problem in FOUND)
+    assert main(["check", str(flawed), str(clean), "--sheet", "results/checks"]) == 1
+    printed = capsys.readouterr().out
+    assert all(f"{severity}: {file} {problem}" in printed for file, severity, problem in EXPECTED)
     shutil.copy(clean / "images" / "00.jpg", clean / "images" / "01.jpg")
-    assert main(str(clean)) == 0, "equal pictures are a warning"
+    assert main(["check", str(clean), "--sheet", "results/checks"]) == 0, "equal images are a warning"
     for name in ("clean", "flawed"):
         with Image.open(f"results/checks/{name}.png") as sheet:
             assert sheet.width > 1000 and np.asarray(sheet).std() > 20
 
 
-def test_the_contact_sheet_shows_flawed_pictures_first_and_the_others_evenly(tmp_path):
+def test_the_contact_sheet_shows_flawed_images_first_and_the_others_evenly(tmp_path):
     folder = write_waves(tmp_path / "set")
     edit_table(folder, lambda table: table.replace("11.jpg", "../../secret.jpg"))
     (tmp_path / "secret.jpg").write_bytes((folder / "images" / "00.jpg").read_bytes())
-    figure = contact_sheet(folder, check_image_set(folder), most=5)
+    figure = contact_sheet(folder, check(folder), n_shown=5)
     titles = [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes]
     assert titles == ["../../secret.jpg", "11.jpg", "00.jpg", "05.jpg", "10.jpg"]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["no picture"], "it lies outside the set"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no image"], "it lies outside the set"

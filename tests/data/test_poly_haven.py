@@ -1,4 +1,4 @@
-"""The import from Poly Haven against a local server in the place of its API, with every fault that a network has."""
+"""The import from Poly Haven against a local server in place of its API, with all the failures of a network."""
 
 import hashlib
 import io
@@ -18,8 +18,8 @@ from PIL import Image, JpegImagePlugin
 from clip360.data.image_set import load_image_set
 from clip360.data.poly_haven import caption, connect
 from pipeline import import_polyhaven
+from pipeline.error_messages import report
 from pipeline.import_polyhaven import import_panoramas, main
-from pipeline.parameters import tell
 
 HEIGHT = 16
 ASSETS = {
@@ -44,7 +44,7 @@ CAPTIONS = {
     "old_abbey_01.jpg": "an old abbey outdoors at midday: na, dry grass, wall",
     "zoo.jpg": "a zoo",
 }
-FAULTS = {
+FAILURES = {
     "late": "/files/null",
     "busy": "/assets?type=hdris",
     "broken": "/files/zoo",
@@ -54,7 +54,7 @@ FAULTS = {
 }
 
 
-def picture(width: int, height: int) -> np.ndarray:
+def image(width: int, height: int) -> np.ndarray:
     """Smooth colours, uint8 [H, W, 3], which survive JPEG."""
     y, x = np.mgrid[:height, :width]
     waves = [np.sin(6.28 * x / width), np.cos(6.28 * x / width), np.cos(3.14 * y / height)]
@@ -63,17 +63,17 @@ def picture(width: int, height: int) -> np.ndarray:
 
 def jpeg(width: int, height: int) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture(width, height)).save(file, "JPEG", quality=95)
+    Image.fromarray(image(width, height)).save(file, "JPEG", quality=95)
     return file.getvalue()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``pages`` by path, with ``faults`` by path, each once or, if the path is in ``lasting``, always."""
+    """Serves ``pages`` by path, and ``failures`` by path: each once or, if its path is in ``permanent``, always."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.api = f"http://127.0.0.1:{self.server_port}"
-        self.faults, self.lasting, self.log = {}, set(), []
+        self.failures, self.permanent, self.log = {}, set(), []
         self.pages = {"/assets?type=hdris": json.dumps(ASSETS).encode()}
         for asset in ASSETS:
             body = jpeg(256, 256) if asset == "square" else jpeg(512, 256)
@@ -82,28 +82,30 @@ class Server(ThreadingHTTPServer):
             self.pages |= {f"/{asset}.jpg": body, f"/files/{asset}": json.dumps(files).encode()}
 
     def handle_error(self, *_):
-        pass  # the client hung up
+        pass  # the client closed the connection
 
     def fetched(self, path: str) -> list[float]:
-        return [when for when, seen, agent in self.log if seen == path and agent == "clip360"]
+        return [when for when, requested, agent in self.log if requested == path and agent == "clip360"]
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, body = self.server, self.server.pages.get(self.path)
         server.log.append((time.monotonic(), self.path, self.headers["User-Agent"]))
-        fault = server.faults.get(self.path) if self.path in server.lasting else server.faults.pop(self.path, None)
-        if fault == "late":
+        failure = (
+            server.failures.get(self.path) if self.path in server.permanent else server.failures.pop(self.path, None)
+        )
+        if failure == "late":
             time.sleep(0.4)
-        self.send_response({"busy": 429, "broken": 500}.get(fault, 200 if body else 404))
-        if fault == "busy":
+        self.send_response({"busy": 429, "broken": 500}.get(failure, 200 if body else 404))
+        if failure == "busy":
             self.send_header("Retry-After", "1")
         sent = {"cut off": lambda: body[:300], "other": lambda: body[::-1], "no json": lambda: b"<html>"}
-        length = len(body or b"") if fault != "no json" else 6
-        self.send_header("Content-Length", str(0 if fault in ("busy", "broken") else length))
+        length = len(body or b"") if failure != "no json" else 6
+        self.send_header("Content-Length", str(0 if failure in ("busy", "broken") else length))
         self.end_headers()
-        if body and fault not in ("busy", "broken"):
-            self.wfile.write(sent.get(fault, lambda: body)())
+        if body and failure not in ("busy", "broken"):
+            self.wfile.write(sent.get(failure, lambda: body)())
 
     def log_message(self, *_):
         pass
@@ -127,7 +129,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_captions_say_the_name_the_light_and_a_few_tags():
+def test_captions_contain_the_name_the_light_and_a_few_tags():
     tags = ["sun", "Sun", "spherical", "16k", "bridge", "a", "b", "c", "d"]
     assert caption("Iron_Bridge (Pure Sky) 4k", ["overcast", "indoor"], tags) == (
         "an iron bridge pure sky indoors in overcast weather: sun, a, b, c, d"
@@ -137,18 +139,18 @@ def test_captions_say_the_name_the_light_and_a_few_tags():
 
 def test_the_import_is_an_image_set(tmp_path, server, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # as if these were the largest pictures
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # as if these were the largest images
         left_out = run(tmp_path / "set", server)
-    pictures = load_image_set(tmp_path / "set")
-    assert list(zip(pictures.table.image, pictures.table.caption, strict=True)) == sorted(CAPTIONS.items())
-    assert set(pictures.table.cue) == {"360 photo"}
-    assert next(pictures.batches(3)).shape == (3, 3, HEIGHT, 2 * HEIGHT)
+    image_set = load_image_set(tmp_path / "set")
+    assert list(zip(image_set.table.image, image_set.table.caption, strict=True)) == sorted(CAPTIONS.items())
+    assert set(image_set.table.cue) == {"360 photo"}
+    assert next(image_set.batches(3)).shape == (3, 3, HEIGHT, 2 * HEIGHT)
     with Image.open(tmp_path / "set/images/zoo.jpg") as stored:
         assert JpegImagePlugin.get_sampling(stored) == 0  # 4:4:4
-        plain = Image.fromarray(picture(512, 256)).resize((2 * HEIGHT, HEIGHT), Image.Resampling.LANCZOS)
+        plain = Image.fromarray(image(512, 256)).resize((2 * HEIGHT, HEIGHT), Image.Resampling.LANCZOS)
         assert np.abs(np.asarray(stored, int) - np.asarray(plain, int)).max() <= 8
     assert len(left_out) == 2
-    assert "bare has no tone-mapped picture" in left_out[0] and "square is not as expected: 256 x 256" in left_out[1]
+    assert "bare has no tone-mapped image" in left_out[0] and "square is not as expected: 256 x 256" in left_out[1]
     table = pd.read_csv(tmp_path / "set/attribution.csv", keep_default_na=False)
     body = server.pages["/zoo.jpg"]
     assert table.iloc[-1].to_dict() == {
@@ -162,29 +164,29 @@ def test_the_import_is_an_image_set(tmp_path, server, monkeypatch):
     }
 
 
-def test_faults_that_pass_change_nothing(tmp_path, server):
+def test_temporary_failures_change_nothing(tmp_path, server):
     run(tmp_path / "plain", server)
     server.log.clear()
-    server.faults = {path: fault for fault, path in FAULTS.items()}
-    run(tmp_path / "faults", server)
-    assert not server.faults
-    assert contents(tmp_path / "faults") == contents(tmp_path / "plain")
-    assert all(len(server.fetched(path)) == 2 for path in FAULTS.values())
-    first, second = server.fetched(FAULTS["busy"])
+    server.failures = {path: failure for failure, path in FAILURES.items()}
+    run(tmp_path / "failures", server)
+    assert not server.failures
+    assert contents(tmp_path / "failures") == contents(tmp_path / "plain")
+    assert all(len(server.fetched(path)) == 2 for path in FAILURES.values())
+    first, second = server.fetched(FAILURES["busy"])
     assert second - first >= 1  # Retry-After
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in ("busy", "late")])
-def test_a_fault_that_stays_is_told_in_one_sentence(tmp_path, server, fault):
-    path = FAULTS[fault]
-    server.faults, server.lasting = {path: fault}, {path}
-    with pytest.raises(RuntimeError) as told:
+@pytest.mark.parametrize("failure", [failure for failure in FAILURES if failure not in ("busy", "late")])
+def test_a_permanent_failure_is_reported_in_one_sentence(tmp_path, server, failure):
+    path = FAILURES[failure]
+    server.failures, server.permanent = {path: failure}, {path}
+    with pytest.raises(RuntimeError) as caught:
         run(tmp_path / "set", server)
-    sentence = str(told.value)
+    sentence = str(caught.value)
     assert f"{server.api}{path} c" in sentence and "import again later" in sentence and "\n" not in sentence
-    assert len(server.fetched(path)) == (6 if fault == "broken" else 3)
-    if body := {"cut off": server.pages[path][:300], "other": server.pages[path][::-1]}.get(fault):
-        assert f"picture of {Path(path).stem}: expected {len(server.pages[path])} bytes" in sentence
+    assert len(server.fetched(path)) == (6 if failure == "broken" else 3)
+    if body := {"cut off": server.pages[path][:300], "other": server.pages[path][::-1]}.get(failure):
+        assert f"image of {Path(path).stem}: expected {len(server.pages[path])} bytes" in sentence
         assert f"found {len(body)} bytes with MD5 {hashlib.md5(body).hexdigest()}" in sentence
     captioned = pd.read_csv(tmp_path / "set/captions.csv").image
     assert {file.name for file in (tmp_path / "set/images").iterdir()} == set(captioned) < set(CAPTIONS)
@@ -202,13 +204,13 @@ def test_a_listing_of_another_form_is_refused(tmp_path, server, body):
     assert not (tmp_path / "set").exists()
 
 
-def test_no_server_is_told_in_one_sentence(tmp_path):
+def test_a_missing_server_is_reported_in_one_sentence(tmp_path):
     get = connect(rate=10_000, timeout=0.2, backoff=0.001)
     with pytest.raises(RuntimeError, match=r"assets\?type=hdris cannot be fetched .*: import again later"):
         import_panoramas(tmp_path / "set", api="http://127.0.0.1:9", get=get)
 
 
-def test_a_stopped_import_goes_on(tmp_path, server, monkeypatch):
+def test_an_interrupted_import_continues(tmp_path, server, monkeypatch):
     run(tmp_path / "whole", server)
     replace = import_polyhaven.os.replace
     for after in (False, True):
@@ -217,7 +219,7 @@ def test_a_stopped_import_goes_on(tmp_path, server, monkeypatch):
 
             def stopping(old, new, stop=stop, after=after, moments=moments):
                 moment = next(moments)
-                assert new.suffix == ".csv" or not new.exists()  # a picture is whole or not there
+                assert new.suffix == ".csv" or not new.exists()  # an image is complete or absent
                 if moment < stop or after:
                     replace(old, new)
                 if moment == stop:
@@ -254,7 +256,7 @@ def test_requests_keep_to_the_rate_repeated_ones_too(server, monkeypatch):
     pauses = []
     clock = SimpleNamespace(monotonic=lambda: 100 + sum(pauses), sleep=pauses.append)
     monkeypatch.setattr("clip360.data.poly_haven.time", clock)
-    server.faults = {"/zoo.jpg": "broken"}
+    server.failures = {"/zoo.jpg": "broken"}
     get = connect(rate=0.5, backoff=0)
     for _ in range(4):
         get(f"{server.api}/zoo.jpg", len)
@@ -266,12 +268,12 @@ def test_the_command_reports_and_ends_with_one_sentence(tmp_path, server, capsys
     monkeypatch.setattr(import_polyhaven, "connect", lambda: connect(rate=10_000, timeout=0.2, backoff=0.001))
     monkeypatch.setitem(import_panoramas.__kwdefaults__, "height", HEIGHT)
     command = partial(main, api=server.api)
-    tell(command, str(tmp_path / "set"), "--count", "2")
-    told = capsys.readouterr()
-    assert "bare has no tone-mapped picture" in told.err
-    assert told.out == f"panoramas left out of {tmp_path / 'set'}: 1; powered by Poly Haven\n"
+    report(command, str(tmp_path / "set"), "--count", "2")
+    printed = capsys.readouterr()
+    assert "bare has no tone-mapped image" in printed.err
+    assert printed.out == f"panoramas left out of {tmp_path / 'set'}: 1; powered by Poly Haven\n"
     with pytest.raises(SystemExit, match="holds null.jpg, which is not among the 1 panoramas"):
-        tell(command, str(tmp_path / "set"), "--count", "1")
+        report(command, str(tmp_path / "set"), "--count", "1")
     with pytest.raises(SystemExit):
-        tell(command, str(tmp_path / "set"), "--count", "0")
+        report(command, str(tmp_path / "set"), "--count", "0")
     assert "argument --count" in capsys.readouterr().err

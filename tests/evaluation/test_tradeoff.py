@@ -1,182 +1,176 @@
-"""The trade-off and the claims, on scores whose answer is known."""
+"""Measurements of the trade-off and of view modes against plain loops over images, texts and shifts."""
 
-import numpy as np
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch.nn.functional as F
+from PIL import Image
 
-from clip360.data.image_set import Picture, load_image_set, write_image_set
-from clip360.evaluation.tradeoff import likeness, tradeoff_scores, tradeoff_views
-from clip360.scoring.shifts import embed_distinct
-from clip360.stats.claims import FAILS, HOLDS, OPEN, PAPER, claims, compare_machines, compare_seeds, readme_claims
-from clip360.stats.tradeoff import frozen_bounds, pareto, tradeoff, tuned_tests
+from clip360.data.image_set import ImageRecord, load_image_set, write_image_set
+from clip360.evaluation.tradeoff import average_shifts, inter_image_cosine, tradeoff_measurements, tradeoff_views
+from clip360.evaluation.view_modes import control_views, halvings, view_measurements
+from clip360.names import PANORAMA, PERSPECTIVE
+from clip360.scoring.shifts import MIRROR, embed_distinct, shift_fractions
 from tests.small_clips import small_clip
 
-SHIFTS = [0.25, 0.5]
-RUNS = {
-    "half": {"model": "base", "strategy": "attention", "weight": 0.5, "shifts": [0.0, 1.0]},
-    "near": {"model": "base", "strategy": "attention", "weight": 0.5, "shifts": [0.0, 0.5]},
-}
-BOOTSTRAP = {"seed": 0, "draws": 200}
+N = 5
+CLASSES = {"a": "a dog", "b": "a red cube", "c": "the moon at night"}
+LABELS = ["c", "b", "c", "b", "c"]
+COLUMNS = ["model", "image_set", "image", "measure", "condition", "level", "view", "value"]
 
 
-def model_scores(model: str, image_set: str, *, scale: float, loss: float, found: float) -> pd.DataFrame:
-    """40 images whose score changes under shifts are ``scale`` times fixed draws; ``found`` of them retrieve their text."""
-    rng = np.random.default_rng(8)
-    s, change = rng.normal(60, 3, 40), rng.normal(0, 2, (2, 40))
-    flipped = s + rng.normal(0, 1, 40)
-    columns = {("shift", 0.0): s, ("mirror", 0.0): flipped}
-    columns |= {("shift", shift): s + scale * change[k] for k, shift in enumerate(SHIFTS)}
-    columns["shift", 0.125] = s + 3 * scale  # between those tested
-    rank = np.where(np.arange(40) < 40 * found, 1, 5)
-    parts = []
-    for (condition, value), score in columns.items():
-        parts.append({"condition": condition, "value": value, "view": "center_crop", "score": score - loss})
-    for view in ("panorama", "perspective"):
-        for condition in ("image_to_text", "text_to_image"):
-            parts.append({"condition": condition, "value": 0.0, "view": view, "score": rank.astype(float)})
-        parts.append({"condition": "zero_shot", "value": 0.0, "view": view, "score": (rank == 1).astype(float)})
-    parts.append({"condition": "likeness", "value": 0.0, "view": "panorama", "score": np.full(40, 1 - scale)})
-    labels = {"model": model, "image_set": image_set, "image": [f"{k}.jpg" for k in range(40)]}
-    return pd.concat([pd.DataFrame(labels | part) for part in parts], ignore_index=True)
+def crop_middle(panoramas: torch.Tensor) -> torch.Tensor:
+    return panoramas[..., 16:48]
 
 
 @pytest.fixture(scope="module")
-def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
-    sets = ("probe", "training")
-    frozen = pd.concat([model_scores("base", name, scale=1.0, loss=0.0, found=0.75) for name in sets])
-    tuned = [model_scores(run, name, scale=0.5, loss=0.25, found=0.5) for run in RUNS for name in sets]
-    tests = tuned_tests(frozen, pd.concat(tuned), RUNS, shifts=SHIFTS, alpha=0.01, **BOOTSTRAP)
-    table = tradeoff(frozen, pd.concat(tuned), tests, RUNS, training_set="training", shifts=SHIFTS, **BOOTSTRAP)
-    assert tests.groupby("image_set").beta.nunique().eq(1).all()  # the frozen model's, for all
-    assert frozen_bounds(frozen)["base", "probe"] == tests.beta.iloc[0]
-    return tests, table
+def clip(tmp_path_factory):
+    """A random model; its scores are not clamped, or the negative ones would all be equal."""
+    clip = small_clip(tmp_path_factory.mktemp("clip"))
+    return replace(clip, protocol=replace(clip.protocol, clamp_at_zero=False))
 
 
-def test_gains_and_costs_are_those_put_in(tables):
-    tests, table = tables
-    assert len(table) == 4
-    assert table.ratio.tolist() == pytest.approx([0.5] * 4)
-    assert np.allclose(table.ratio_low, 0.5) and np.allclose(table.ratio_high, 0.5)  # the same for every image
-    assert table.score_change.tolist() == pytest.approx([-0.25] * 4)
-    assert table.recall_change.tolist() == pytest.approx([-0.25] * 4)
-    assert table.zero_shot_change_perspective.tolist() == pytest.approx([-0.25] * 4)
-    assert table.between.tolist() == pytest.approx([1.5] * 4)
-    assert (table.recall_change_perspective_low <= -0.25).all() and (table.recall_change_perspective_high < 0).all()
-    assert (table.likeness - table.likeness_frozen).tolist() == pytest.approx([0.5] * 4)
-    assert table.role.tolist() == ["test", "training", "test", "training"]
-    medians = tests[tests.model.isin(RUNS)].groupby(["model", "image_set"]).median_abs_diff.max()
-    assert table.worst.tolist() == pytest.approx(medians.tolist())
-    assert (table.stable >= table.stable_frozen).all()
-    drawn = tests[tests.image_set == "probe"].set_index(["model", "shift"]).drawn
-    assert drawn.to_dict() == {
-        ("base", 0.25): False,
-        ("base", 0.5): False,
-        ("half", 0.25): True,
-        ("half", 0.5): True,
-        ("near", 0.25): True,
-        ("near", 0.5): False,
-    }
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
-def test_the_front_is_what_no_other_dominates(points):
-    frame = pd.DataFrame(points, columns=["x", "y"])
-    expected = [
-        not any(a <= x and b >= y and (a, b) != (x, y) for a, b in points) for x, y in points
-    ]  # brute force: as good in both, and not the same point
-    assert pareto(frame, lower="x", higher="y").tolist() == expected
-
-
-def test_scores_for_the_tradeoff_equal_a_plain_loop(tmp_path):
-    clip = small_clip(tmp_path / "small")
+@pytest.fixture(scope="module")
+def image_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets") / "made"
     generator = torch.Generator().manual_seed(0)
-    images = [torch.randint(0, 256, (3, 32, 64), generator=generator, dtype=torch.uint8) for _ in range(5)]
-    write_image_set(tmp_path / "set", (Picture(f"{k}.jpg", x, f"thing {k}", "360 photo") for k, x in enumerate(images)))
-    pictures = load_image_set(tmp_path / "set")
-    views = tradeoff_views(clip, [0.5], control=lambda x: x[..., 16:48])
-    scores = tradeoff_scores(
+    images = [torch.randint(0, 256, (3, 32, 64), generator=generator, dtype=torch.uint8) for _ in range(N)]
+    write_image_set(folder, (ImageRecord(f"{k}.jpg", x, f"object {k}", "360 photo") for k, x in enumerate(images)))
+    return load_image_set(folder)
+
+
+def embed_plainly(clip, images: list[torch.Tensor]) -> torch.Tensor:
+    inputs = [clip.preprocess(Image.fromarray(x.permute(1, 2, 0).numpy()))[None] for x in images]
+    with torch.no_grad():
+        return torch.cat([clip.network.encode_image(x, normalize=True) for x in inputs])
+
+
+def embed_text_plainly(clip, text: str) -> torch.Tensor:
+    with torch.no_grad():
+        return clip.network.encode_text(clip.tokenize([text]), normalize=True)[0]
+
+
+def embed_objects_plainly(clip, cue: str) -> torch.Tensor:
+    return torch.stack([embed_text_plainly(clip, f"This is a {cue} of object {k}") for k in range(N)])
+
+
+def test_measurements_for_the_tradeoff_equal_a_plain_loop(clip, image_set):
+    views = tradeoff_views(clip, [0.5], control_view=crop_middle)
+    table = tradeoff_measurements(
         clip,
-        pictures,
-        embed_distinct(clip, pictures, views, batch=2),
-        generic="photo",
-        labels=["a", "b", "a", "b", "b"],
-        classes={"a": "thing 0", "b": "thing 1"},
-    ).set_index(["condition", "view", "image"])
-
-    def encode(pictures, cue):
-        from torchvision.transforms.functional import to_pil_image
-
-        with torch.no_grad():
-            seen = [clip.network.encode_image(clip.preprocess(to_pil_image(x))[None], normalize=True) for x in pictures]
-            texts = [f"This is a {cue} of thing {k}" for k in range(5)]
-            read = [clip.network.encode_text(clip.tokenize([t]), normalize=True) for t in texts]
-        return torch.cat(seen), torch.cat(read)
-
-    stored = [batch[0] for batch in pictures.batches(1)]
-    for view, crop, cue in (
-        ("panorama", lambda x: x, "360 photo"),
-        ("perspective", lambda x: x[..., 16:48], "photo"),
+        image_set,
+        embed_distinct(clip, image_set, views, batch_size=2),
+        generic_cue="photo",
+        labels=LABELS,
+        classes=CLASSES,
+    )
+    assert table.columns.tolist() == COLUMNS and table.value.dtype == table.level.dtype == float
+    scores, rest = table[table.measure == "clip_score"], table[table.measure != "clip_score"]
+    assert set(zip(scores.condition, scores.level, strict=True)) == {("shift", 0.0), ("shift", 0.5), MIRROR}
+    assert (rest.condition == "unshifted").all() and rest.level.isna().all()
+    values = rest.set_index(["measure", "view", "image"]).value.sort_index()
+    stored = [batch[0] for batch in image_set.batches(1)]
+    for view, images, cue in (
+        (PANORAMA, stored, "360 photo"),
+        (PERSPECTIVE, [crop_middle(x) for x in stored], "photo"),
     ):
-        seen, read = encode([crop(x) for x in stored], cue)
-        for k in range(5):
-            own = seen[k] @ read[k]
-            to_text = sum(bool(seen[k] @ text >= own) for text in read)
-            to_image = sum(bool(image @ read[k] >= own) for image in seen)
-            assert scores.loc[("image_to_text", view, f"{k}.jpg"), "score"].item() == to_text
-            assert scores.loc[("text_to_image", view, f"{k}.jpg"), "score"].item() == to_image
-            found = bool(seen[k] @ read[1] > seen[k] @ read[0]) == (k in (1, 3, 4))
-            assert scores.loc[("zero_shot", view, f"{k}.jpg"), "score"].item() == found
-        if view == "panorama":
-            others = [np.mean([float(seen[k] @ seen[j]) for j in range(5) if j != k]) for k in range(5)]
-            assert likeness(seen).tolist() == pytest.approx(others, abs=1e-5)
-
-
-def test_claims_hold_fail_or_stay_open():
-    effects = {"yes": (0.5, 0.4, 0.6), "no": (-0.5, -0.6, -0.4), "maybe": (0.1, -0.1, 0.3)}
-    textual, visual = (
-        pd.DataFrame(
-            [
-                {"model": model, "image_set": "set", key: 0.5, "effect": v, "ci_low": low, "ci_high": high}
-                | {"reject": low > 0, "stable": low > 0, "view": view}
-                for model, (v, low, high) in effects.items()
+        image_embeds, text_embeds = embed_plainly(clip, images), embed_objects_plainly(clip, cue)
+        class_embeds = {
+            name: embed_text_plainly(clip, f"This is a {cue} of {words}") for name, words in CLASSES.items()
+        }
+        for k in range(N):
+            own = image_embeds[k] @ text_embeds[k]
+            to_text = sum(bool(image_embeds[k] @ text >= own) for text in text_embeds)
+            to_image = sum(bool(image @ text_embeds[k] >= own) for image in image_embeds)
+            assert values["image_to_text_rank", view, f"{k}.jpg"] == to_text
+            assert values["text_to_image_rank", view, f"{k}.jpg"] == to_image
+            predicted = max(CLASSES, key=lambda name: float(image_embeds[k] @ class_embeds[name]))
+            assert values["zero_shot_hit", view, f"{k}.jpg"] == (predicted == LABELS[k])
+        hits = values[("zero_shot_hit", view)]
+        assert 0 < hits.sum() < N
+        if view == PANORAMA:
+            others = [
+                sum(float(image_embeds[k] @ image_embeds[j]) for j in range(N) if j != k) / (N - 1) for k in range(N)
             ]
-        )
-        for key, view in (("generic", "panorama"), ("shift", "center_crop"))
-    )
-    row = {"strategy": "attention", "weight": 0.5, "shifts_drawn": "0-1", "image_set": "set", "role": "test"}
-    row |= {"stable": 1.0, "stable_frozen": 0.5, "beta": 3.0}
-    ratios = {"yes": (0.4, 0.3, 0.5), "no": (1.4, 1.2, 1.5), "maybe": (0.9, 0.7, 1.1)}
-    changes = {"yes": (-1.0, -1.5, -0.5), "no": (-9.0, -9.5, -8.0), "maybe": (-0.2, -0.6, 0.1)}
-    tuned = pd.DataFrame(
-        [
-            row
-            | {"base": model, "model": f"{model}_tuned"}
-            | dict(zip(("ratio", "ratio_low", "ratio_high"), ratios[model], strict=True))
-            | dict(zip(("score_change", "score_change_low", "score_change_high"), changes[model], strict=True))
-            for model in ratios
-        ]
-    )
-    table = claims(textual, visual, tuned)
-    verdicts = table.set_index(["claim", "model"]).verdict.to_dict()
-    for claim in ("cues", "gain", "cost"):
-        assert [verdicts[claim, model] for model in ("yes", "no", "maybe")] == [HOLDS, FAILS, OPEN]
-    # Not stable: the effect of staying below the bound is negative.
-    assert [verdicts["shifts", model] for model in ("yes", "no", "maybe")] == [FAILS, HOLDS, OPEN]
+            assert inter_image_cosine(image_embeds).tolist() == pytest.approx(others, abs=1e-5)
+            assert values.sort_index()["inter_image_cosine", view].tolist() == pytest.approx(others, abs=1e-5)
 
-    other = table.assign(value=table.value + 1, verdict=HOLDS)
-    seeds = compare_seeds(table, [other, table[table.claim == "cues"]])
-    row = seeds[(seeds.claim == "cues") & (seeds.model == "no")].iloc[0]
-    assert (row.seeds, row.agree, row.least, row.most) == (3, 2, -0.5, 0.5)
-    short = readme_claims(seeds)
-    assert len(short) == 3 and short["set"].iloc[1] == "-0.50 [-0.60, -0.40], does not hold (2 of 3)"
 
-    elsewhere = compare_machines(table, [table.assign(value=table.value + [0.1, -0.3, 0.2] * 4), other])
-    assert list(elsewhere.paper) == list(PAPER.values()) and (elsewhere.measured == 6).all()
-    assert (elsewhere.apart == 1).all() and np.allclose(elsewhere.apart_median, (0.3 + 1) / 2)
-    cues = elsewhere.iloc[0]
-    assert cues.turned == 2 and np.isclose(cues.half_width_median, 0.1)  # one holds anyway
-    assert compare_machines(table, []).empty
+def test_an_embedding_that_is_nan_stops_the_tradeoff(clip, image_set):
+    """One image is NaN under one view only: neither its rank nor its score may pass as a result."""
+    views = tradeoff_views(clip, [0.5], control_view=crop_middle)
+    image_embeds = embed_distinct(clip, image_set, views, batch_size=2)
+    for key in (("shift", 0.0), PERSPECTIVE):
+        damaged = image_embeds | {key: image_embeds[key].clone()}
+        damaged[key][3] = torch.nan
+        with pytest.raises(ValueError, match=r"check the (model's )?weights"):
+            tradeoff_measurements(clip, image_set, damaged, generic_cue="photo")
+
+
+def test_averaged_embeddings_are_those_of_a_loop(clip, image_set):
+    views = tradeoff_views(clip, shift_fractions(8), control_view=crop_middle, mirror_all=True)
+    single_pass = embed_distinct(clip, image_set, views, batch_size=2)
+    averaged = average_shifts(single_pass, n_averaged=4, n_embedded=8)
+    assert list(averaged) == [*(("shift", k / 8) for k in range(8)), MIRROR, PERSPECTIVE]
+    for k in range(8):
+        steps = [(k + 2 * j) % 8 for j in range(4)]
+        expected = F.normalize(sum(single_pass["shift", step / 8] for step in steps), dim=-1)
+        assert torch.allclose(averaged["shift", k / 8], expected, atol=1e-6)
+    mirrored = F.normalize(sum(single_pass["mirror", step / 8] for step in (0, 2, 4, 6)), dim=-1)
+    assert torch.allclose(averaged[MIRROR], mirrored, atol=1e-6)
+    assert torch.equal(averaged[PERSPECTIVE], single_pass[PERSPECTIVE])
+    with pytest.raises(ValueError, match="n_shifts is 3: expected a divisor of the 8 shifts"):
+        average_shifts(single_pass, n_averaged=3, n_embedded=8)
+
+
+def test_measurements_of_a_view_mode_equal_a_plain_loop(tmp_path, image_set):
+    """By a model whose embedding is a random projection of the pixels, so that a shift changes it, and with it the ranks."""
+    clip = small_clip(tmp_path / "clip")
+    weights = torch.randn(3 * 32 * 32, 32, generator=torch.Generator().manual_seed(1))
+    clip.network.encode_image = lambda x, normalize=False: F.normalize(x.flatten(1) @ weights, dim=-1)
+    clip = replace(clip, protocol=replace(clip.protocol, clamp_at_zero=False))
+    controls = control_views(small_shift=0.125, jpeg_quality=95, resample_scale=0.5)
+    table = view_measurements(clip, image_set, n_shifts=8, n_windows=4, controls=controls, batch_size=2)
+    assert table.columns.tolist() == [*COLUMNS, "in_window_shift"]
+    conditions = table[table.measure == "clip_score"].groupby("condition")["level"].nunique().to_dict()
+    assert conditions == {"shift": 8, "mirror": 1, "window": 4, "small_shift": 2, "jpeg": 1, "resampled": 1}
+    assert (table.in_window_shift == 0).equals(table.condition != "window")
+
+    stored = [batch[0] for batch in image_set.batches(1)]
+    by_shift = [embed_plainly(clip, [x.roll(8 * k, dims=-1) for x in stored]) for k in range(8)]
+    text_embeds = embed_objects_plainly(clip, "360 photo")
+    expected = {("shift", k / 8): embeds for k, embeds in enumerate(by_shift)}
+    for n in halvings(8):
+        expected["averaged", float(n)] = F.normalize(sum(by_shift[:: 8 // n]), dim=-1)
+    ranks = table[table.measure == "image_to_text_rank"].set_index(["condition", "level", "image"]).value.sort_index()
+    assert set(ranks.index.droplevel("image")) == set(expected)
+    for key, embeds in expected.items():
+        similarity = embeds @ text_embeds.T
+        ranks_of_loop = [int((similarity[k] >= similarity[k, k]).sum()) for k in range(N)]
+        assert ranks[key].tolist() == ranks_of_loop
+
+    windows = table[table.condition == "window"]
+    row = windows[(windows.level == 0.25) & (windows.in_window_shift == 0.5)].iloc[2]
+    window = stored[2].roll(16, dims=-1)[..., 16:48].roll(16, dims=-1)
+    score = 100 * F.cosine_similarity(embed_plainly(clip, [window]), text_embeds[2:3]).item()
+    assert row.image == "2.jpg" and row.value == pytest.approx(score, abs=1e-3)
+
+
+def test_control_views_keep_shape_and_content(image_set):
+    batch = next(image_set.batches(N)).contiguous()
+    for (condition, level), view in control_views(small_shift=0.125, jpeg_quality=95, resample_scale=0.5).items():
+        changed = view(batch)
+        assert changed.shape == batch.shape and changed.dtype == torch.uint8
+        if condition == "small_shift":
+            assert torch.equal(changed, batch.roll(round(64 * level), dims=-1))
+        assert not torch.equal(changed, batch), condition
+
+
+def test_levels_stay_numbers_when_tables_are_joined(clip, image_set):
+    """Rows without a level are NaN, so that the column keeps its type."""
+    views = tradeoff_views(clip, [0.5], control_view=crop_middle)
+    image_embeds = embed_distinct(clip, image_set, views, batch_size=2)
+    table = tradeoff_measurements(clip, image_set, image_embeds, generic_cue="photo")
+    assert pd.concat([table, table]).dtypes[["level", "value"]].tolist() == [float, float]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip360 import panorama
+from clip360.geometry import panorama
 
 
 @settings(max_examples=25, deadline=None)
@@ -20,11 +20,11 @@ def test_shifts_add_up_and_follow_the_definition(delta, other):
     assert torch.equal(panorama.circular_shift(shifted, other), panorama.circular_shift(image, delta + other))
 
 
-def test_mirror_is_its_own_inverse_and_turns_shifts_around():
+def test_mirror_is_its_own_inverse_and_reverses_shifts():
     image = torch.rand(3, 4, 8)
     assert torch.equal(panorama.mirror(panorama.mirror(image)), image)
-    there = panorama.mirror(panorama.circular_shift(image, 3))
-    assert torch.equal(there, panorama.circular_shift(panorama.mirror(image), -3))
+    mirrored = panorama.mirror(panorama.circular_shift(image, 3))
+    assert torch.equal(mirrored, panorama.circular_shift(panorama.mirror(image), -3))
 
 
 def test_directions_follow_the_stated_axes():
@@ -62,7 +62,7 @@ def test_a_view_of_a_panorama_equals_a_loop_over_its_pixels():
             assert float(view[0, i, j]) == pytest.approx(expected, abs=1e-12)
 
 
-def test_refuses_what_is_no_panorama_and_no_angle():
+def test_refuses_other_aspect_ratios_and_angles():
     with pytest.raises(ValueError, match="twice as wide as high"):
         panorama.perspective(torch.zeros(3, 8, 8), size=4)
     with pytest.raises(ValueError, match="fov is 180"):

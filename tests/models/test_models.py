@@ -1,4 +1,4 @@
-"""Models, their training and their scores, against open_clip used plainly."""
+"""Models, their training and their scores against plain calls of open_clip."""
 
 import shutil
 from pathlib import Path
@@ -9,18 +9,27 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from clip360.data.prompts import prompt
-from clip360.evaluation.pretraining_evaluation import examine
 from clip360.models.clip import WEIGHTS, load_clip, new_clip, normalise, save_weights, write_configuration
-from clip360.models.pretraining import train_clip
-from clip360.scoring.clip_score import textual_scores
-from clip360.scoring.embedding import embed_images, embed_texts, truncated
+from clip360.models.pretraining import count_images, train_clip, training_set
+from clip360.scoring.clip_score import cue_measurements
+from clip360.scoring.embedding import embed_images, truncated
 from clip360.scoring.views import perspective_view
 from tests.small_clips import small_clip
 
-RECIPE = {"steps": 6, "batch": 16, "peak": 1e-3, "warmup": 2, "weight_decay": 0.1, "precision": "bfloat16", "seed": 0}
-TEXTS = [[f"This is a photo of a {colour} cube", f"a {colour} cube"] for colour in ("red", "green", "blue", "pink") * 8]
+OPTIMISATION = {
+    "steps": 6,
+    "batch_size": 16,
+    "peak_lr": 1e-3,
+    "warmup_steps": 2,
+    "weight_decay": 0.1,
+    "precision": "bfloat16",
+    "seed": 0,
+}
+CAPTIONS = [[f"This is a photo of a {colour} cube", f"a {colour} cube"] for colour in ("red", "green", "blue", "pink")]
+CAPTIONS *= 8
 IMAGES = torch.randint(0, 256, (32, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
@@ -29,82 +38,94 @@ def folder(tmp_path_factory) -> Path:
     """The folder of a trained model."""
     folder = tmp_path_factory.mktemp("models") / "small"
     clip = small_clip(folder)
-    train_clip(clip, IMAGES, TEXTS, **RECIPE)
+    train_clip(clip, IMAGES, CAPTIONS, **OPTIMISATION)
     save_weights(clip, folder)
     return folder
 
 
-def test_a_checkpoint_is_an_ordinary_one_of_open_clip(folder):
+def as_pil(image: torch.Tensor) -> Image.Image:
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
+
+
+def test_a_saved_model_is_an_ordinary_checkpoint_of_open_clip(folder):
     clip = load_clip(folder)
     network, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8))
     tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(["a red cube"])
     with torch.no_grad():
-        plain = network.eval()(preprocess(picture)[None], tokens)
-        ours = clip.network(clip.preprocess(picture)[None], clip.tokenize(["a red cube"]))
-    assert all(torch.equal(a, b) for a, b in zip(plain, ours, strict=True))
+        expected = network.eval()(preprocess(image)[None], tokens)
+        actual = clip.network(clip.preprocess(image)[None], clip.tokenize(["a red cube"]))
+    assert all(torch.equal(a, b) for a, b in zip(expected, actual, strict=True))
 
 
-def test_training_is_the_same_bit_for_bit_and_lowers_the_loss(folder):
+def test_training_repeats_bit_for_bit_and_lowers_the_loss(folder):
     runs = []
     for _ in range(2):
         clip = new_clip(folder, seed=0)
-        history = train_clip(clip, IMAGES, TEXTS, **RECIPE | {"steps": 12})
+        history = train_clip(clip, IMAGES, CAPTIONS, **OPTIMISATION | {"steps": 12})
         runs.append((clip.network.state_dict(), history))
     assert all(torch.equal(runs[0][0][name], runs[1][0][name]) for name in runs[0][0])
     assert runs[0][1].equals(runs[1][1])
     assert runs[0][1].loss.tail(3).mean() < runs[0][1].loss.head(3).mean()
 
 
-def test_training_sees_what_the_default_transform_shows(folder):
+def test_training_and_the_default_transform_give_the_network_the_same_input(folder):
     clip = load_clip(folder)
-    plain = torch.stack([clip.preprocess(Image.fromarray(x.permute(1, 2, 0).numpy())) for x in IMAGES[:4]])
-    assert torch.allclose(normalise(clip.network, IMAGES[:4]), plain, atol=1e-6)
+    expected = torch.stack([clip.preprocess(as_pil(image)) for image in IMAGES[:4]])
+    assert torch.allclose(normalise(clip.network, IMAGES[:4]), expected, atol=1e-6)
+
+
+def test_a_training_set_has_the_fraction_of_panoramas_and_all_captions_of_each_image(tmp_path):
+    for kind, shape in (("panoramas", (4, 3, 8, 16)), ("views", (8, 3, 8, 8))):
+        images = torch.arange(shape[0], dtype=torch.uint8)[:, None, None, None].expand(shape).contiguous()
+        save_file({"images": images + (100 if kind == "panoramas" else 0)}, tmp_path / f"{kind}.safetensors")
+        rows = [{"image": k, "text": f"{kind} {k}, caption {c}"} for k in range(shape[0]) for c in range(2)]
+        pd.DataFrame(rows).to_csv(tmp_path / f"{kind}.csv", index=False)
+    images, captions = training_set(tmp_path, panorama_fraction=0.25, n_images=8)
+    assert images.shape == (8, 3, 8, 8)
+    assert images[:, 0, 0, 0].tolist() == [100, 101, 0, 1, 2, 3, 4, 5]
+    assert captions[1] == ["panoramas 1, caption 0", "panoramas 1, caption 1"]
+    assert captions[2] == ["views 0, caption 0", "views 0, caption 1"]
+    with pytest.raises(ValueError, match=r"training needs 8 panoramas but .* has 4: lower panorama_fraction"):
+        training_set(tmp_path, panorama_fraction=1.0, n_images=8)
+    with pytest.raises(ValueError, match="panorama_fraction is 1.5: expected a number between 0 and 1"):
+        count_images(1.5, 8)
 
 
 def test_scores_equal_a_plain_loop(folder):
-    """Embedding once, in batches, against one picture and one text at a time."""
+    """Embedding in batches, each text once, against one image and one text at a time."""
     clip = load_clip(folder)
     panoramas = torch.randint(0, 256, (5, 3, 32, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     table = pd.DataFrame({"image": [f"{k}.jpg" for k in range(5)], "caption": list("abcab"), "cue": ["360 photo"] * 5})
     views = {"panorama": lambda x: x, "perspective": perspective_view(yaw=0, pitch=0, fov=75, size=32)}
-    embeddings = embed_images(clip, panoramas.split(2), views, total=5)
-    scores = textual_scores(clip, table, embeddings, ["photo", "image"], image_set="set")
-    assert len(scores) == 5 * 2 * 3
-    for row in scores.itertuples():
-        k = int(row.image[0])
-        picture = views[row.view](panoramas[k : k + 1])[0]
-        with torch.no_grad():
-            image, text, _ = clip.network(
-                clip.preprocess(Image.fromarray(picture.permute(1, 2, 0).numpy()))[None],
-                clip.tokenize([prompt(row.value, table.caption[k])]),
-            )
-        assert row.score == pytest.approx(max(100 * float((image * text).sum()), 0), abs=1e-4)
-
-
-def test_an_exam_of_perfect_and_of_shuffled_answers(folder):
-    """A model whose images are its own texts knows all; with the texts shuffled it knows nothing."""
-    clip = load_clip(folder)
-    labels = pd.DataFrame({"setting": ["beach"] * 32, "shape": [""] * 31 + ["cube"], "colour": [""] * 31 + ["red"]})
-    exam = examine(clip, IMAGES, [f"text {k}" for k in range(32)], labels, gallery=16).set_index("task")
-    assert exam.n.tolist() == [32, 1, 32, 32, 32, 32]
-    assert exam.chance["image to text, R@5 of 16"] == 5 / 16
-    images = embed_images(clip, [IMAGES], {"view": lambda x: x}, total=32)["view"]
-    texts = embed_texts(clip, [f"text {k}" for k in range(32)])
-    ranks = [
-        sum((images[i] @ texts[j]) >= (images[i] @ texts[i]) for j in range(i // 16 * 16, i // 16 * 16 + 16))
-        for i in range(32)
+    image_embeds = embed_images(clip, panoramas.split(2), views, total=5)
+    measurements = cue_measurements(clip, table, image_embeds, ["photo", "image"], image_set="set")
+    assert list(measurements.columns) == [
+        *("model", "image_set", "image", "measure", "condition", "level", "view", "value", "cue")
     ]
-    assert exam.score["image to text, R@5 of 16"] == np.mean([rank <= 5 for rank in ranks])
+    assert len(measurements) == 5 * 2 * 3
+    assert set(measurements.measure) == {"clip_score"} and measurements.level.isna().all()
+    assert measurements.groupby("condition").cue.unique().map(list).to_dict() == {
+        "format_cue": ["360 photo"],
+        "generic_cue": ["photo", "image"],
+    }
+    for row in measurements.itertuples():
+        k = int(row.image[0])
+        image = views[row.view](panoramas[k : k + 1])[0]
+        with torch.no_grad():
+            image_embed, text_embed, _ = clip.network(
+                clip.preprocess(as_pil(image))[None], clip.tokenize([prompt(row.cue, table.caption[k])])
+            )
+        assert row.value == pytest.approx(max(100 * float((image_embed * text_embed).sum()), 0), abs=1e-4)
 
 
-def test_long_texts_are_told(folder):
+def test_texts_beyond_the_context_length_are_reported(folder):
     clip = load_clip(folder)
-    fits, longer = " ".join(["cube"] * 22), " ".join(["cube"] * 23)
-    assert truncated(clip, [fits, longer]) == [longer]
+    longest, too_long = " ".join(["cube"] * 22), " ".join(["cube"] * 23)
+    assert truncated(clip, [longest, too_long]) == [too_long]
 
 
-def test_faults_are_told_in_one_sentence(folder, tmp_path):
+def test_missing_and_unsuitable_weights_are_one_sentence(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="open_clip_config.json does not exist: expected the folder of a model"):
         load_clip(tmp_path)
     write_configuration(tmp_path / "empty", {"vision_cfg": {}})
@@ -112,20 +133,34 @@ def test_faults_are_told_in_one_sentence(folder, tmp_path):
         load_clip(tmp_path / "empty")
     small_clip(tmp_path / "wider", embed_dim=48)
     shutil.copy(folder / WEIGHTS, tmp_path / "wider" / WEIGHTS)
-    with pytest.raises(ValueError, match="the weights in .*wider do not fit") as told:
+    with pytest.raises(ValueError, match="the weights in .*wider do not fit") as raised:
         load_clip(tmp_path / "wider")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     (tmp_path / "wider" / WEIGHTS).write_bytes(b"none")
     with pytest.raises(ValueError, match="the weights in .*wider do not fit"):
         load_clip(tmp_path / "wider")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_this_machine_lacks_is_one_sentence(folder, device):
+    with pytest.raises(ValueError, match=f"device is '{device}' .*: expected cpu, or cuda") as raised:
+        load_clip(folder, device=device)
+    assert "\n" not in str(raised.value)
+
+
+def test_impossible_training_options_are_one_sentence(folder):
     clip = new_clip(folder, seed=0)
     with pytest.raises(ValueError, match="precision is 'half'"):
-        train_clip(clip, IMAGES, TEXTS, **RECIPE | {"precision": "half"})
-    with pytest.raises(ValueError, match="batch is 64 but there are 32 pictures"):
-        train_clip(clip, IMAGES, TEXTS, **RECIPE | {"batch": 64})
+        train_clip(clip, IMAGES, CAPTIONS, **OPTIMISATION | {"precision": "half"})
+    with pytest.raises(ValueError, match="batch_size is 64 but there are 32 images"):
+        train_clip(clip, IMAGES, CAPTIONS, **OPTIMISATION | {"batch_size": 64})
+
+
+def test_scores_that_are_not_numbers_are_refused(folder):
+    clip = new_clip(folder, seed=0)
     with torch.no_grad():
         clip.network.visual.proj.fill_(torch.nan)
     table = pd.DataFrame({"image": ["a.jpg"], "caption": ["a"], "cue": ["photo"]})
-    embeddings = embed_images(clip, [IMAGES[:1]], {"panorama": lambda x: x}, total=1)
+    image_embeds = embed_images(clip, [IMAGES[:1]], {"panorama": lambda x: x}, total=1)
     with pytest.raises(ValueError, match="some scores are not numbers"):
-        textual_scores(clip, table, embeddings, ["image"], image_set="set")
+        cue_measurements(clip, table, image_embeds, ["image"], image_set="set")

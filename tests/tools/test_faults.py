@@ -1,103 +1,98 @@
-"""What a kill, a full disk and a second run leave: locks that hold no one up, files that are whole. `make faults` does it to all stages."""
+"""After a kill, a full disk or a second run, locks hold no one up and files are whole. `make faults` does the same to all stages."""
 
-import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
-from dvc.utils.serialize import _yaml
 from safetensors import SafetensorError
 
-from clip360.finetune.loop import _Checkpoint
+from clip360.finetune.loop import Checkpoint
 from clip360.models.pretraining import train_clip
-from pipeline import lane
-from pipeline.alone import forget_killed
-from pipeline.parameters import tell
+from pipeline import run_parallel
+from pipeline.error_messages import report
+from tests.copies import environment
 from tests.small_clips import small_clip
 
-HOLDS = "import time; from pipeline.alone import alone\nwith alone('p'): print('in', flush=True); time.sleep({})"
-STARTS = """
-import multiprocessing, time
-from pipeline.lane import end_with_parent
-def work():
-    end_with_parent()
+WAITS = (
+    "import time; from pipeline.run_parallel import only_run\nwith only_run(): print('in', flush=True); time.sleep({})"
+)
+STARTS_STAGE = """
+import subprocess, sys, time
+from pipeline.run_parallel import only_run
+with only_run() as lock:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(2)"], pass_fds=[lock])
+    print("in", flush=True)
     time.sleep(600)
-if __name__ == "__main__":
-    child = multiprocessing.get_context("fork").Process(target=work)
-    child.start()
-    print(child.pid, flush=True)
-    time.sleep(600)
+"""
+DVC_YAML = """
+stages:
+  a:
+    cmd: python -c "import pipeline, os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+    outs: [out]
 """
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """The working directory, with a place where DVC keeps its locks."""
-    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    """The working directory, a repository of DVC without git."""
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
     monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], env=environment(), check=True)
     return tmp_path
 
 
 def start(*command: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
 
 
-def test_a_second_run_waits_for_the_first_and_a_killed_one_keeps_nobody(repository):
-    with start("-c", HOLDS.format(600)) as first:
+def test_a_second_run_waits_for_the_first_and_a_killed_one_holds_no_one_up(repository):
+    with start(sys.executable, "-c", WAITS.format(600)) as first:
         assert first.stdout.readline() == "in\n"
-        with start("-c", HOLDS.format(0)) as second:
-            assert second.stdout.readline() == "Another run is under way here: this one waits for its end.\n"
+        with start(sys.executable, "-c", WAITS.format(0)) as second:
+            assert second.stdout.readline() == "Another run is under way: this one waits for its end.\n"
             first.kill()
             assert second.stdout.read() == "in\n" and second.wait() == 0
 
 
-def test_marks_of_a_killed_run_are_forgotten_though_another_process_has_its_number(repository):
-    record = repository / ".dvc" / "tmp" / "rwlock"
-    ours, others = ({"pid": os.getpid(), "cmd": program} for program in ("stages/p.py", "dvc repro"))
-    record.write_text(json.dumps({"read": {"a": [ours, others]}, "write": {"b": ours, "c": others}}))
-    forget_killed("p.py")
-    assert json.loads(record.read_text()) == {"read": {"a": [others]}, "write": {"c": others}}
-    record.write_text('{"write": {"b": ')  # killed while it wrote
-    forget_killed("p.py")
-    assert json.loads(record.read_text()) == {"read": {}, "write": {}}
+def test_a_second_run_waits_for_the_stages_of_a_killed_one(repository):
+    with start(sys.executable, "-c", STARTS_STAGE) as first:
+        assert first.stdout.readline() == "in\n"
+        first.kill()
+        began = time.monotonic()
+        with start(sys.executable, "-c", WAITS.format(0)) as second:
+            assert second.stdout.readline().startswith("Another run") and second.wait() == 0
+        assert time.monotonic() - began > 1
 
 
-def test_what_a_killed_process_started_ends(repository):
-    (repository / "starts.py").write_text(STARTS)
-    with start("starts.py") as parent:
-        child = psutil.Process(int(parent.stdout.readline()))
-        parent.kill()
-    assert not psutil.wait_procs([child], timeout=60)[1]
+@pytest.mark.parametrize("shell", ["/bin/bash", ""])
+def test_a_stage_ends_with_the_dvc_that_started_it(repository, monkeypatch, shell):
+    if shell and not shutil.which(shell):
+        pytest.skip("needs bash")
+    monkeypatch.setenv("SHELL", shell) if shell else monkeypatch.delenv("SHELL", raising=False)
+    (repository / "dvc.yaml").write_text(DVC_YAML)
+    with start("dvc", "repro") as run:
+        while not (repository / "pid").exists() or not (repository / "pid").read_text():
+            time.sleep(0.1)
+            assert run.poll() is None
+        stage = psutil.Process(int((repository / "pid").read_text()))
+        run.kill()
+    assert not psutil.wait_procs([stage], timeout=60)[1]
 
 
-def test_the_lock_file_is_whole_at_any_time_and_as_dvc_writes_it(request, repository, monkeypatch):
-    whole = (request.config.rootpath / "dvc.lock").read_text()
-    data = _yaml.parse_yaml(whole, "dvc.lock")
-    lane.dump_whole("dvc.lock", data, _yaml._dump)
-    assert (repository / "dvc.lock").read_text() == whole
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        lane.dump_whole("dvc.lock", {"schema": "2.0"}, _yaml._dump)
-    assert (repository / "dvc.lock").read_text() == whole
-
-
-def test_the_lock_file_tells_what_has_changed(repository):
-    first, later = ({"schema": "2.0", "stages": {"a": {"cmd": "x"}, "b": {"cmd": words}}} for words in ("y", "z"))
-    for data in (first, later, {"schema": "2.0", "stages": {}}):
-        lane.dump_whole("dvc.lock", data, _yaml._dump)
-        with open("dvc.lock.expected", "w") as file:
-            _yaml._dump(data, file)
-        assert (repository / "dvc.lock").read_text() == (repository / "dvc.lock.expected").read_text()
+def test_a_damaged_lock_file_is_restored_from_the_last_copy(repository, capsys):
+    whole = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n"
+    run_parallel.LOCK.write_text(whole)
+    run_parallel.restore_lock_file()
+    run_parallel.LOCK.write_text(whole[:-20] + "{")
+    run_parallel.restore_lock_file()
+    assert run_parallel.LOCK.read_text() == whole and "dvc.lock is damaged" in capsys.readouterr().out
 
 
 def test_a_checkpoint_that_finds_no_room_leaves_the_last_one(tmp_path):
@@ -105,32 +100,39 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_last_one(tmp_path):
         path=tmp_path / "a.pt",
         weights={"weight": torch.zeros(100_000)},
         optimiser=torch.optim.AdamW([torch.zeros(1)]),
-        objective=SimpleNamespace(looks=0),
+        objective=SimpleNamespace(images_without_gradient=0),
     )
-    _Checkpoint.save(checkpoint, [{"loss": 1.0}])
+    Checkpoint.save(checkpoint, [{"loss": 1.0}])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises((RuntimeError, OSError)):
-            _Checkpoint.save(checkpoint, [{"loss": 2.0}])
+            Checkpoint.save(checkpoint, [{"loss": 2.0}])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert torch.load(checkpoint.path, weights_only=True)["history"] == [{"loss": 1.0}]
 
 
 @pytest.mark.parametrize("error", [SafetensorError("I/O error: No space left on device"), OSError(28, os.strerror(28))])
-def test_a_full_disk_is_told_in_one_sentence(error):
+def test_a_full_disk_is_reported_in_one_sentence(error):
     def fails():
         raise error
 
     with pytest.raises(SystemExit, match="^the disk is full, free some space and run this again: .*No space left"):
-        tell(fails)
+        report(fails)
 
 
-def test_training_stops_where_the_loss_is_no_number(tmp_path):
+def test_training_stops_where_the_loss_is_not_a_number(tmp_path):
     clip = small_clip(tmp_path)
     with torch.no_grad():
         clip.network.visual.proj[0, 0] = torch.nan
-    recipe = {"steps": 2, "batch": 2, "peak": 1e-3, "warmup": 1, "weight_decay": 0.1, "precision": "float32", "seed": 0}
-    with pytest.raises(ValueError, match=r"the loss is nan at step 0: lower `peak` \(0.001\) or lengthen `warmup`"):
-        train_clip(clip, torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [["a"], ["b"]], **recipe)
+    recipe = {"steps": 2, "batch_size": 2, "peak_lr": 1e-3, "warmup_steps": 1, "weight_decay": 0.1}
+    with pytest.raises(ValueError, match=r"the loss is nan at step 0: lower peak_lr \(0.001\) or raise"):
+        train_clip(
+            clip,
+            torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
+            [["a"], ["b"]],
+            **recipe,
+            precision="float32",
+            seed=0,
+        )

@@ -1,4 +1,4 @@
-"""The grammar: every word is true, and text alone does not tell a true caption from a false one."""
+"""The grammar: every word is true, and text alone does not separate true captions from false ones."""
 
 import random
 import re
@@ -12,38 +12,39 @@ from sklearn.linear_model import LogisticRegression
 
 from clip360.world.captions import scene_caption, substituted_captions
 from clip360.world.scene import SPLITS, sample_scenes
-from clip360.world.scene_categories import LIGHTS, SETTINGS
+from clip360.world.scene_categories import LIGHTS, SCENE_CATEGORIES
 from clip360.world.vocabulary import ATTRIBUTES, SHAPES
 
 SCENES = list(islice(sample_scenes(0, "train"), 2000))
 
 
-def spoken_things(caption: str) -> dict[str, set[str]]:
-    """Read a caption back: for each shape it names, the values said of it."""
+def parse_caption(caption: str) -> dict[str, set[str]]:
+    """For each shape that a caption names, the values it gives for the other attributes."""
     values = {value for words in ATTRIBUTES.values() for value in words}
-    things, words = {}, set()
+    objects, words = {}, set()
     for word in re.findall(r"[\w-]+", caption):
         if word in ("a", "an"):
             words = set()
         elif word in SHAPES:
-            things[word] = words
+            objects[word] = words
         elif word in values:
             words.add(word)
-    return things
+    return objects
 
 
-def test_a_caption_names_what_is_shown_and_every_word_is_true():
+def test_a_caption_names_the_visible_objects_and_every_word_is_true():
     rng = random.Random(1)
     for scene in SCENES:
-        shown = sorted(rng.sample(range(len(scene.things)), rng.randint(0, len(scene.things))))
-        caption = scene_caption(scene, rng, shown)
-        said = spoken_things(caption)
-        assert set(said) == {scene.things[k].shape for k in shown}, caption
-        for k in shown:
-            thing = scene.things[k]
-            assert thing.colour in said[thing.shape]
-            assert said[thing.shape] <= {thing.size, thing.pattern, thing.colour, thing.material}, caption
-        assert any(name in caption for name in SETTINGS[scene.setting].names)
+        visible = sorted(rng.sample(range(len(scene.objects)), rng.randint(0, len(scene.objects))))
+        caption = scene_caption(scene, rng, visible)
+        mentioned = parse_caption(caption)
+        assert set(mentioned) == {scene.objects[k].shape for k in visible}, caption
+        for k in visible:
+            expected = scene.objects[k]
+            assert expected.colour in mentioned[expected.shape]
+            values = {expected.size, expected.pattern, expected.colour, expected.material}
+            assert mentioned[expected.shape] <= values, caption
+        assert any(name in caption for name in SCENE_CATEGORIES[scene.category].names)
         assert not any(
             phrase in caption for light, phrases in LIGHTS.items() if light != scene.light for phrase in phrases
         )
@@ -70,30 +71,29 @@ def true_and_false(scenes, attributes, pick=None):
 )
 def test_a_substituted_caption_is_false_in_just_those_attributes(attributes):
     for scene, (true, false) in zip(SCENES, true_and_false(SCENES, attributes), strict=True):
-        thing = scene.things[0]
-        (words,) = spoken_things(false).values()
-        (shape,) = spoken_things(false)
-        kept = {name: getattr(thing, name) for name in ("size", "pattern", "colour", "material")}
-        for name, value in kept.items():
-            assert (value in words) == (name not in attributes)
-        assert (shape == thing.shape) == ("shape" not in attributes)
-        assert "shape" not in attributes or shape not in {thing.shape for thing in scene.things}
+        true_object = scene.objects[0]
+        (words,) = parse_caption(false).values()
+        (shape,) = parse_caption(false)
+        for name in ("size", "pattern", "colour", "material"):
+            assert (getattr(true_object, name) in words) == (name not in attributes)
+        assert (shape == true_object.shape) == ("shape" not in attributes)
+        assert "shape" not in attributes or shape not in {other.shape for other in scene.objects}
         assert true != false
 
 
 def blind_accuracy(pairs) -> float:
-    """How well a linear classifier of word pairs tells true from false captions of scenes it was not fitted on."""
+    """Accuracy of a linear classifier of word pairs on true and false captions of scenes it was not fitted on."""
     texts, labels = [text for pair in pairs for text in pair], np.tile([1, 0], len(pairs))
     words = CountVectorizer(ngram_range=(1, 2)).fit_transform(texts)
     half = len(texts) // 2
     return LogisticRegression(C=0.05, max_iter=200).fit(words[:half], labels[:half]).score(words[half:], labels[half:])
 
 
-def test_text_alone_does_not_tell_true_from_false():
+def test_text_alone_does_not_separate_true_from_false():
     scenes = list(islice(sample_scenes(3, "train"), 6000))
     pairs = true_and_false(scenes, ["colour", "material", "pattern"])
     assert abs(blind_accuracy(pairs) - 0.5) < 3 * 0.5 / len(pairs) ** 0.5
-    # The same classifier does see a shortcut where there is one: false captions that favour two colours.
+    # The same classifier finds a shortcut that exists: false captions that favour two colours.
     biased = true_and_false(
         scenes, ["colour"], pick=lambda text: text.replace(" blue", " red").replace(" green", " red")
     )
@@ -119,7 +119,7 @@ def test_refuses_substitutions_that_cannot_be_made():
 
 
 def test_no_two_splits_share_a_scene():
-    """By construction: a scene's content decides its split, whatever the seed it is drawn from."""
+    """By construction: the content of a scene decides its split, for every seed."""
     contents = {
         split: {scene.content for seed in (0, 360) for scene in islice(sample_scenes(seed, split), 1500)}
         for split in SPLITS
@@ -129,12 +129,12 @@ def test_no_two_splits_share_a_scene():
 
 
 def test_attributes_are_uniform_and_independent():
-    things = [thing for scene in SCENES for thing in scene.things]
+    objects = [scene_object for scene in SCENES for scene_object in scene.objects]
     for name, values in ATTRIBUTES.items():
-        counts = [sum(getattr(thing, name) == value for thing in things) for value in values]
+        counts = [sum(getattr(o, name) == value for o in objects) for value in values]
         assert chi2_contingency([counts, [sum(counts) / len(counts)] * len(counts)]).pvalue > 1e-3, name
     table = [
-        [sum(t.colour == c and t.material == m for t in things) for c in ATTRIBUTES["colour"]]
+        [sum(o.colour == c and o.material == m for o in objects) for c in ATTRIBUTES["colour"]]
         for m in ATTRIBUTES["material"]
     ]
     assert chi2_contingency(table).pvalue > 1e-3

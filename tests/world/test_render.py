@@ -1,4 +1,4 @@
-"""The renderer against the geometry of panoramas, and bodies against brute force."""
+"""The renderer against the geometry of panoramas, its bodies against brute force, and the tables of what it shows."""
 
 import math
 import random
@@ -6,47 +6,48 @@ import random
 import pytest
 import torch
 
-from clip360 import panorama
+from clip360.geometry import panorama
 from clip360.world import solids
-from clip360.world.cameras import shown_things
+from clip360.world.cameras import visible_objects
 from clip360.world.render import Camera, render
-from clip360.world.scene import Thing, sample_scene
-from clip360.world.scene_categories import INDOOR, OUTDOOR, SETTINGS
+from clip360.world.scene import Scene, SceneObject, sample_scene
+from clip360.world.scene_categories import INDOOR, OUTDOOR, SCENE_CATEGORIES
 from clip360.world.vocabulary import SHAPES, SIZES
 
 
-def scene_in(setting: str, seed: int = 0):
-    rng = random.Random(f"{setting}/{seed}")
-    while (scene := sample_scene(rng, where="indoor" if setting in INDOOR else "outdoor")).setting != setting:
+def scene_in(category: str, seed: int = 0) -> Scene:
+    rng = random.Random(f"{category}/{seed}")
+    environment = "indoor" if category in INDOOR else "outdoor"
+    while (scene := sample_scene(rng, environment=environment)).category != category:
         pass
     return scene
 
 
-ALL = [scene_in(setting) for setting in SETTINGS]
+ALL = [scene_in(category) for category in SCENE_CATEGORIES]
 
 
 def panoramas(scenes, height, yaw=0.0):
     return render(scenes, [Camera(yaw=yaw)] * len(scenes), height, dtype=torch.float64).image
 
 
-def test_there_are_enough_places_to_stand_in():
-    assert len(SETTINGS) >= 12 and len(INDOOR) == len(OUTDOOR)
+def test_there_are_as_many_indoor_as_outdoor_categories():
+    assert len(SCENE_CATEGORIES) >= 12 and len(INDOOR) == len(OUTDOOR)
 
 
 @pytest.mark.parametrize("columns", [1, 16, 37, -20])
 def test_turning_the_camera_is_a_circular_shift(columns):
-    """Yaw by whole pixels: equal up to rounding, but for pixels where rounding moves a ray across an edge."""
+    """Yaw by whole pixels: equal up to rounding, except where rounding moves a ray across an edge."""
     height = 32
     still = panoramas(ALL, height)
     turned = panoramas(ALL, height, yaw=columns / (2 * height) * 360)
-    apart = (turned - panorama.circular_shift(still, -columns)).abs().amax(1)
-    assert apart.quantile(0.999) < 1e-9
-    assert (apart > 1e-9).double().mean() < 5e-4
+    difference = (turned - panorama.circular_shift(still, -columns)).abs().amax(1)
+    assert difference.quantile(0.999) < 1e-9
+    assert (difference > 1e-9).double().mean() < 5e-4
 
 
 def test_the_seam_is_no_edge():
     """Across the seam neighbours differ as much as elsewhere: on average over many panoramas, less than 1.3 times."""
-    scenes = [scene_in(setting, seed) for setting in SETTINGS for seed in range(4)]
+    scenes = [scene_in(category, seed) for category in SCENE_CATEGORIES for seed in range(4)]
     image = panoramas(scenes, 32)
     step = (image - image.roll(1, -1)).abs().mean((0, 1, 2))
     assert step[0] < 1.3 * step.mean()
@@ -55,47 +56,47 @@ def test_the_seam_is_no_edge():
 def test_a_pinhole_view_agrees_with_the_resampled_panorama():
     """Mean difference at most 0.025 in a view and 0.008 over all: edges, which the two sample at other resolutions.
 
-    A camera three degrees off is four times as far away, so the tolerance tells the geometry apart.
+    For a camera three degrees off the difference is more than four times as large, so the tolerance detects errors.
     """
     wide, difference, off = panoramas(ALL, 256), [], []
     for yaw, pitch, fov in ((0, 0, 75), (178, -20, 75), (60, 40, 60)):
-        seen = render(ALL, [Camera(yaw=yaw, pitch=pitch, fov=fov)] * len(ALL), 64, dtype=torch.float64).image
+        view = render(ALL, [Camera(yaw=yaw, pitch=pitch, fov=fov)] * len(ALL), 64, dtype=torch.float64).image
         for error, distances in ((0, difference), (3, off)):
             resampled = panorama.perspective(wide, yaw=yaw + error, pitch=pitch, fov=fov, size=64)
-            distances += (resampled - seen).abs().mean((1, 2, 3)).tolist()
+            distances += (resampled - view).abs().mean((1, 2, 3)).tolist()
     assert max(difference) < 0.025
     assert sum(difference) / len(difference) < 0.008
     assert sum(off) > 4 * sum(difference)
 
 
-def test_a_picture_does_not_depend_on_its_companions():
+def test_an_image_does_not_depend_on_its_batch():
     together = panoramas(ALL, 16)
     for k, scene in enumerate(ALL):
         alone = panoramas([scene], 16)[0]
         assert torch.allclose(alone, together[k], atol=1e-12)
 
 
-def test_a_thing_appears_where_it_stands():
+def test_an_object_appears_where_it_stands():
     scene = scene_in("beach")
     for azimuth in (-150.0, 0.0, 75.0):
-        ball = Thing("sphere", "red", "matte", "plain", "large", azimuth, 3.0, 0.0)
-        moved = type(scene)(scene.setting, "sunny", (ball,), scene.detail)
-        shown = render([moved], [Camera()], 64).solid[0] == 0
-        columns = torch.where(shown)[1].double()
+        ball = SceneObject("sphere", "red", "matte", "plain", "large", azimuth, 3.0, 0.0)
+        changed = type(scene)(scene.category, "sunny", (ball,), scene.detail)
+        visible = render([changed], [Camera()], 64).solid[0] == 0
+        columns = torch.where(visible)[1].double()
         angles = ((columns + 0.5) / 128 * 360 - 180 - azimuth + 180) % 360 - 180
         assert abs(float(angles.mean())) < 1.5
         half = math.degrees(math.asin(0.9 * SIZES["large"] / math.dist((0, 0, 1.5), (0, 3.0, 0.9 * SIZES["large"]))))
         assert float(angles.max() - angles.min()) == pytest.approx(2 * half, abs=6)
 
 
-def test_a_view_shows_what_stands_before_the_camera_and_not_what_hides_or_is_behind():
+def test_a_view_shows_the_objects_in_front_of_the_camera_that_no_other_occludes():
     scene = scene_in("meadow")
-    near = Thing("cube", "red", "matte", "plain", "large", 20.0, 2.5, 0.0)
-    hidden = Thing("egg", "blue", "matte", "plain", "small", 20.0, 4.2, 0.0)
-    behind = Thing("cone", "pink", "matte", "plain", "large", 200.0, 2.5, 0.0)
+    near = SceneObject("cube", "red", "matte", "plain", "large", 20.0, 2.5, 0.0)
+    hidden = SceneObject("egg", "blue", "matte", "plain", "small", 20.0, 4.2, 0.0)
+    behind = SceneObject("cone", "pink", "matte", "plain", "large", 200.0, 2.5, 0.0)
     scene = type(scene)("meadow", "sunny", (near, hidden, behind), scene.detail)
     cameras = [Camera(yaw=20, fov=75), Camera(yaw=200, fov=75), Camera(yaw=110, fov=60)]
-    assert shown_things([scene] * 3, render([scene] * 3, cameras, 64).solid) == [[0], [2], []]
+    assert visible_objects([scene] * 3, render([scene] * 3, cameras, 64).solid) == [[0], [2], []]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

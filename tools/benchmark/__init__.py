@@ -1,6 +1,6 @@
-"""The performance benchmark: how fast the probe, fine-tuning, the renderer and the command for own panoramas are."""
+"""The performance benchmark: the speed of the visual probe, of fine-tuning, of the renderer and of `clip360 score`."""
 
-import pipeline  # noqa: F401  sets the number of threads, before anything loads torch
+import pipeline  # noqa: F401  sets the number of threads, which must happen before torch loads
 
 # isort: split
-import clip360  # noqa: F401  lets open_clip be imported by itself
+import clip360.models  # noqa: F401  must run before open_clip is imported

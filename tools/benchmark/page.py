@@ -1,4 +1,4 @@
-"""docs/performance.md: what was measured, as tables and in plain sentences."""
+"""The text of docs/performance.md: the measured tables, and which targets they meet."""
 
 import os
 import platform
@@ -9,140 +9,153 @@ import pandas as pd
 import torch
 
 from clip360.figures.tables import readable
+from tools.benchmark.finetuning import UNCACHED
 from tools.benchmark.probe import ENCODERS
-from tools.benchmark.tuning import ANEW
 
-GROWTH = 1.05  # of the peak memory from the fewest to the most pictures, the target
+MEMORY_TARGET = 1.05  # largest ratio of the peak memory on the most images to that on the fewest
 PAGE = """# Performance
 
-Written by `make bench`, which measures anew; `python -m tools.benchmark --help` lists sizes and the device.
+`make bench` measures and writes this page; `python -m tools.benchmark --help` lists its options.
 
 {machine}
 
-Ratios count, not rates: ways to do the same are timed in turn in each of {rounds} rounds (A B A B ...). A ratio is the median over the rounds,
-beside the lowest and the highest. Where other programs take the cores now and then, the ratio of core time, the seconds of all cores together,
-tells more; but it does not see what a second, idle core does at the same time. What two ways give, scores in points or losses, may differ by 0.001; with JPEG copies alone by more.
+Compare the ratios rather than the rates: each of {rounds} rounds times all variants of a task in turn (A B A B ...), so that both sides of a ratio
+run under the same load. A ratio is the time of the reference divided by ours. The tables give its median over the rounds, its lowest and its
+highest value. Where other programs use the cores at times, the ratio of CPU time (seconds of all cores together) is more reliable, but it ignores
+what a second, idle core does at the same time. The results of two variants, scores in points or losses, differ by at most 0.001, except with
+JPEG copies.
 
-## Against other ways
+## Comparison with other implementations
 
 {comparisons}
 
-The probe scores a panorama of 512 x 256 pixels under eight circular shifts: decoded once, resized once, shifted on the tensor, its caption
-encoded once. In the straightforward way each shifted copy is a file, read back through PIL and open_clip's transform into one stack, and the
-captions are encoded again for every copy. The PNG files are compressed as little as possible, to be quick. JPEG files, as the released scripts
-keep them, are quicker still, but alter the pixels and so the scores.
+The probe scores a panorama of 512 x 256 pixels under eight circular shifts. It decodes and resizes each panorama once, shifts it on the tensor, and
+encodes its caption once. The straightforward script saves each shifted copy as a file, reads the copies back through PIL and open_clip's transform into
+one stack, and encodes the captions again for every shift. It compresses PNG files as little as possible, which is fastest. JPEG files, which the paper's
+released scripts save, are faster still, but they alter the pixels and therefore the scores.
 
-Fine-tuning is an epoch on panoramas of 256 x 128 by a strategy of the paper. With nothing kept, each step decodes and resizes its panoramas,
-encodes their texts, and asks the frozen model for their scores.
+Fine-tuning is one epoch on panoramas of 256 x 128 pixels by a method of the paper. Without caches, each step decodes and resizes its panoramas, encodes
+their texts, and computes their scores with the frozen model.
 
 {verdicts}
 
-## Where the time of the probe goes
+## Time of each part of the probe
 
-Milliseconds of one core for a panorama, each part by itself (on a GPU, milliseconds by the clock):
+Milliseconds of CPU time per panorama, each part timed alone (on a GPU, milliseconds of wall-clock time):
 
 {parts}
 
-## Scores of own panoramas
+## Speed and memory of `clip360 score`
 
-`python -m clip360.scoring.panorama_scores` from start to end, eight shifts shown squashed, on pictures of 96 x 48:
+`clip360 score` from start to end, with eight shifts under the view `squash`, on images of 96 x 48 pixels:
 
 {sizes}
 
 {memory}
 
-## The renderer
+## Speed of the renderer
 
-{rendered}
+{rendering}
 """
 
 
-class Measured(NamedTuple):
+class Tables(NamedTuple):
     """The tables of the page."""
 
     comparisons: pd.DataFrame
     parts: pd.DataFrame
     sizes: pd.DataFrame
-    rendered: pd.DataFrame
+    rendering: pd.DataFrame
 
 
-def page(measured: Measured, *, machine: str, rounds: int) -> str:
+def page(tables: Tables, *, machine: str, rounds: int) -> str:
     """The page in Markdown."""
-    tables = {name: table(frame) for name, frame in measured._asdict().items()}
-    verdicts, memory = tell_verdicts(measured), tell_memory(measured.sizes)
-    return PAGE.format(machine=machine, rounds=rounds, verdicts=verdicts, memory=memory, **tables)
+    return PAGE.format(
+        machine=machine,
+        rounds=rounds,
+        verdicts=report_targets(tables),
+        memory=report_memory(tables.sizes),
+        **{name: markdown_table(table) for name, table in tables._asdict().items()},
+    )
 
 
-def table(frame: pd.DataFrame) -> str:
-    words = readable(frame.map(lambda value: number(value) if isinstance(value, float) else value))
+def markdown_table(table: pd.DataFrame) -> str:
+    words = readable(table.map(lambda value: rounded(value) if isinstance(value, float) else value))
     return words.to_markdown(index=False, disable_numparse=True)
 
 
-def number(value: float) -> str:
-    """Three significant digits, large numbers without an exponent.
+def rounded(value: float) -> str:
+    """A number with three significant digits, without an exponent where it is large.
 
-    >>> number(1234.5), number(0.012345)
+    >>> rounded(1234.5), rounded(0.012345)
     ('1230', '0.0123')
     """
     return f"{float(f'{value:.3g}'):.12g}"
 
 
-def tell_machine(device: str) -> str:
-    """The machine, and what torch makes of it."""
-    where = torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
+def describe_machine(device: str) -> str:
+    """One sentence: the processor and its cores, the system, torch's version and device, and the number of threads."""
+    torch_device = torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
     return (
-        f"Machine: {os.cpu_count()} cores of {processor()}, {platform.system()}; torch {torch.__version__} on {where}, compute threads: "
+        f"Machine: {os.cpu_count()} cores of {processor()}, {platform.system()}; torch {torch.__version__} on {torch_device}, compute threads: "
         f"{torch.get_num_threads()} (`compute.threads`)."
     )
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    """The name of the processor; its architecture where the system gives no name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def tell_verdicts(measured: Measured) -> str:
-    """How many targets are met, and what limits the others."""
-    table, parts = measured.comparisons, measured.parts.set_index("model")
-    encoders = table[table.against == ENCODERS].set_index("model").ratio
-    missed = table[~table.met].to_dict("records")
+def report_targets(tables: Tables) -> str:
+    """How many targets are met, and for each missed target what limits the speed."""
+    comparisons, parts = tables.comparisons, tables.parts.set_index("model")
+    encoder_ratios = comparisons[comparisons.reference == ENCODERS].set_index("model").ratio
+    missed = comparisons[~comparisons.met].to_dict("records")
     if not missed:
-        return f"All {len(table)} targets are met."
-    lines = [f"{len(table) - len(missed)} of {len(table)} targets are met. What limits the others:", ""]
+        return f"All {len(comparisons)} targets are met."
+    n_met = len(comparisons) - len(missed)
+    lines = [f"{n_met} of {len(comparisons)} targets are met. What limits the others:", ""]
     for row in missed:
-        limit = {ENCODERS: tell_parts(parts.loc[row["model"]]), ANEW: tell_shared(row["ratio"])}
-        bound = tell_bound(row["ratio"] / encoders[row["model"]])
-        lines.append(f"- {row['what']}, {row['model']}, against {row['against']}: {limit.get(row['against'], bound)}")
+        if row["reference"] == ENCODERS:
+            limit = encoder_limit(parts.loc[row["model"]])
+        elif row["reference"] == UNCACHED:
+            limit = caching_limit(row["ratio"])
+        else:
+            limit = script_limit(row["ratio"] / encoder_ratios[row["model"]])
+        lines.append(f"- {row['task']}, {row['model']}, against {row['reference']}: {limit}")
     return "\n".join(lines)
 
 
-def tell_parts(part: pd.Series) -> str:
-    """Why the probe is slower than its encoders, from the milliseconds of its parts."""
-    encoders, rest = part["encode pictures"] + part["encode texts"], part["decode"] + part["resize"] + part["shift"]
+def encoder_limit(milliseconds: pd.Series) -> str:
+    """Why the probe is slower than its encoders, from the milliseconds of each part."""
+    encoding = milliseconds["encode images"] + milliseconds["encode texts"]
+    preparation = milliseconds["decode"] + milliseconds["resize"] + milliseconds["shift"]
     return (
-        f"encoding takes {number(encoders)} ms a panorama; decoding, resizing and shifting take {number(rest)} ms more, so that"
-        f" one core can reach {encoders / (encoders + rest):.2f}. Only a second core that is idle can decode meanwhile."
+        f"encoding takes {rounded(encoding)} ms per panorama, and decoding, resizing and shifting take {rounded(preparation)} ms"
+        f" more, so one core reaches at most {encoding / (encoding + preparation):.2f}. Only a second, idle core could decode"
+        " at the same time."
     )
 
 
-def tell_bound(bound: float) -> str:
-    """Why the probe does not beat the straightforward way by more."""
-    return f"encoding alone is {bound:.2f} times as fast as that way, and no probe can be faster."
+def script_limit(bound: float) -> str:
+    """Why the probe is not faster still than a script; ``bound`` is the speed of encoding alone over the script's."""
+    return f"encoding alone is {bound:.2f} times as fast as the script, and no probe can be faster."
 
 
-def tell_shared(ratio: float) -> str:
-    """Why keeping texts, scores and pictures does not bring more."""
-    return f"{1 / ratio:.0%} of its time goes into what both do, above all the passes with gradients."
+def caching_limit(ratio: float) -> str:
+    """Why caches do not save more; ``ratio`` is the time without them over the time with them."""
+    return f"{1 / ratio:.0%} of the time without caches is work that caches cannot save, mostly the forward and backward passes of training."
 
 
-def tell_memory(sizes: pd.DataFrame) -> str:
-    """How much the peak of memory grows with the number of pictures."""
-    few, many = sizes.iloc[0], sizes.iloc[-1]
-    growth = many["peak MiB"] / few["peak MiB"]
+def report_memory(sizes: pd.DataFrame) -> str:
+    """How much the peak memory grows from the smallest to the largest set."""
+    smallest, largest = sizes.iloc[0], sizes.iloc[-1]
+    growth = largest["peak MiB"] / smallest["peak MiB"]
     return (
-        f"The peak of memory on {many.pictures:.0f} pictures is {growth:.3f} times that on {few.pictures:.0f}"
-        f" (target: at most {GROWTH}, {'met' if growth <= GROWTH else 'missed'})."
+        f"The peak memory on {largest.images:.0f} images is {growth:.3f} times that on {smallest.images:.0f}"
+        f" (target: at most {MEMORY_TARGET}, {'met' if growth <= MEMORY_TARGET else 'missed'})."
     )

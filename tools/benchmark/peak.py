@@ -1,8 +1,9 @@
-"""Run a command and print as JSON the seconds it took, those of all cores together, and the most memory it had.
+"""Run a command and print its seconds, its CPU seconds and its peak memory as JSON.
 
-    python bench/peak.py COMMAND ...
+    python tools/benchmark/peak.py COMMAND ...
 
-A process of its own, that loads nothing: the peak of a child begins with the memory of the process that started it.
+This is a process of its own, and it loads nothing large: the peak of a child process includes the memory of the process
+that started it.
 """
 
 import json
@@ -11,13 +12,14 @@ import subprocess
 import sys
 import time
 
-UNIT = 1 << 20 if sys.platform == "darwin" else 1 << 10  # of ru_maxrss: bytes or KiB
+BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1 << 10  # the unit of ru_maxrss: bytes on macOS, KiB on Linux
+MIB = 1 << 20
 
 if __name__ == "__main__":
     start = time.perf_counter()
     done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cores, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * UNIT / (1 << 20)
-    print(json.dumps({"seconds": seconds, "core seconds": cores, "peak MiB": peak}))
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * BYTES_PER_UNIT / MIB
+    print(json.dumps({"seconds": seconds, "CPU seconds": cpu_seconds, "peak MiB": peak}))
     sys.exit(done.returncode)

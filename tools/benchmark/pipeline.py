@@ -1,9 +1,13 @@
-"""Write docs/pipeline.md: where the time of a whole run, and of the tests, goes.
+"""Write docs/pipeline.md: how long a run of the pipeline takes, stage by stage, and how long the tests take.
 
-make repro | tee FILE; PYTEST_ADDOPTS=--junitxml=TESTS make test; python -m tools.benchmark.pipeline FILE TESTS
+make repro | tee RUN
+PYTEST_ADDOPTS=--junitxml=TESTS make test
+python -m tools.benchmark.pipeline RUN [TESTS]
 """
 
+import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,15 +20,18 @@ import nbformat
 import pandas as pd
 from nbclient import NotebookClient
 
-from pipeline.parameters import tell
-from tools.benchmark.page import tell_machine
+from pipeline.error_messages import report
+from tools.benchmark.page import describe_machine
 
 PAGE, NOTEBOOK = Path("docs", "pipeline.md"), Path("notebooks", "05_tradeoff.ipynb")
+# A line of pipeline.run_parallel: "  1:10    40 s  train@clip_p03".
 STAGE = re.compile(r"^ *(?P<minutes>\d+):(?P<seconds>\d\d) +(?P<taken>\d+) s  (?P<kind>[^@\n]+)(?:@.*)?$", re.MULTILINE)
-FEW = 0.01  # of the whole: kinds below are told together
-TEXT = """# Where the time goes
+RUN_TARGET, TESTS_TARGET = 15, 12  # minutes
+SMALLEST_FRACTION = 0.01  # of the total time; the table sums up smaller kinds in one row
+TEXT = """# Time of the pipeline and of the tests
 
-Written by `python -m tools.benchmark.pipeline FILE TESTS`, from what `make repro` printed on a fresh clone and what pytest measured. Set-up is not counted.
+Written by `python -m tools.benchmark.pipeline RUN [TESTS]`, from the output of `make repro` on a fresh clone and, if given, from pytest's JUnit file.
+Setting up the environment is not included.
 
 {machine}
 
@@ -32,118 +39,154 @@ Written by `python -m tools.benchmark.pipeline FILE TESTS`, from what `make repr
 
 {run}
 
-Most of it is arithmetic. A step of training a small CLIP has {gflop:.0f} GFLOP and takes {step:.2f} s on one core, {rate:.0f} GFLOP a second; a product of large matrices, which
-is nothing else, reaches {peak:.0f}. While the other core does the same, a step takes {beside:.2f} s.
+Most of this time is arithmetic. A training step of a small CLIP has {gflop:.0f} GFLOP and takes {step:.2f} s on one core, which is {rate:.0f} GFLOP per second;
+a product of large matrices, which is nothing but arithmetic, reaches {product_rate:.0f}. While a second process does the same, a step takes {step_of_two:.2f} s.
 
-Before it does anything, a notebook starts a kernel, {kernel:.1f} s here, and loads its packages in it, {loading:.1f} s. Other stages run in forks of a process that
-loaded them before. DVC's share, in which it compares dependencies, stores outputs and writes `dvc.lock`, is in every row.
-
+Before its first cell runs, a notebook starts a kernel, which takes {kernel:.1f} s, and imports its packages, which takes {imports:.1f} s. Every other stage is a
+process of its own, which imports its packages too. The time that DVC needs to compare dependencies, store outputs and write `dvc.lock` is part of every row.
+"""
+TESTS_TEXT = """
 ## The tests
 
 {tests}
 
-`test_pipeline` and `test_paper` run whole pipelines in copies of the repository, that of the smallest world and the paper's with a ViT-B-32; their first test waits for it.
+`pipeline/test_pipeline` and `pipeline/test_paper_profile` run whole pipelines in copies of the repository, the first the profile `tiny`, the second the profile
+`paper` with random weights. The first test of each file includes that run.
 """
-PART = """{count} {what} took {wall:.1f} minutes, and {work:.1f} one after the other: two cores need at least half of that, {least:.1f}, in whatever order. The target is {target}.
+SECTION = """{count} {units} took {wall:.1f} minutes, and {work:.1f} minutes one after the other: {cores} cores need at least {least:.1f} minutes, in any order. The target is {target} minutes.
 
 {table}"""
 
 
-def stage_times(printed: str) -> tuple[pd.DataFrame, float]:
-    """Seconds of every stage and its kind; and minutes by the clock.
+def stage_times(output: str) -> tuple[pd.DataFrame, float]:
+    """The kind and the seconds of every stage, and the minutes of the whole run, from the output of `make repro`.
 
     >>> stages, minutes = stage_times("  1:10    40 s  train@a\\n  2:00    20 s  train@b\\n  3:00    60 s  readme\\n")
-    >>> pipeline.values.tolist(), minutes
+    >>> stages.values.tolist(), minutes
     ([['train', 40.0], ['train', 20.0], ['readme', 60.0]], 3.0)
     """
-    found = pd.DataFrame([match.groupdict() for match in STAGE.finditer(printed)])
-    if found.empty:
-        raise ValueError("expected what `make repro` prints, a line for each stage, and found none: see --help")
-    ended = found.minutes.astype(int) + found.seconds.astype(int) / 60
-    return found[["kind"]].assign(seconds=found.taken.astype(float)), float(ended.max())
+    stages = pd.DataFrame([match.groupdict() for match in STAGE.finditer(output)])
+    if stages.empty:
+        raise ValueError(
+            "RUN holds no stage: expected the output of `make repro`, which has a line for each: see --help"
+        )
+    ended = stages.minutes.astype(int) + stages.seconds.astype(int) / 60
+    return stages[["kind"]].assign(seconds=stages.taken.astype(float)), float(ended.max())
 
 
-def suite_times(measured: str) -> tuple[pd.DataFrame, float]:
-    """The same of tests, whose kind is their file, from what pytest writes in JUnit's format.
+def junit_times(junit: str) -> tuple[pd.DataFrame, float]:
+    """The file and the seconds of every test, and the minutes of all, from pytest's JUnit XML.
 
-    >>> tests, minutes = suite_times('<a><testsuite time="90"><testcase classname="tests.test_a" time="2.5"/></testsuite></a>')
+    >>> tests, minutes = junit_times(
+    ...     '<a><testsuite time="90"><testcase classname="tests.stats.test_a" time="2.5"/></testsuite></a>'
+    ... )
     >>> tests.values.tolist(), minutes
-    ([['test_a', 2.5]], 1.5)
+    ([['stats/test_a', 2.5]], 1.5)
     """
-    suite = next(ElementTree.fromstring(measured).iter("testsuite"))
-    cases = [(case.get("classname").split(".")[-1], float(case.get("time"))) for case in suite.iter("testcase")]
-    return pd.DataFrame(cases, columns=["kind", "seconds"]), float(suite.get("time")) / 60
+    suite = next(ElementTree.fromstring(junit).iter("testsuite"))
+    rows = [
+        (case.get("classname").removeprefix("tests.").replace(".", "/"), float(case.get("time")))
+        for case in suite.iter("testcase")
+    ]
+    return pd.DataFrame(rows, columns=["kind", "seconds"]), float(suite.get("time")) / 60
 
 
-def tell_part(what: str, times: pd.DataFrame, wall: float, *, target: float) -> str:
-    """How long all took, and which kinds how much of it."""
+def section(units: str, times: pd.DataFrame, minutes: float, *, target: float) -> str:
+    """How long all ``units`` took, and a table of the time of each kind, the longest first.
+
+    ``times`` has the columns kind and seconds; ``minutes`` is the wall-clock time of all.
+    """
     kinds = times.groupby("kind", sort=False).seconds.agg(["size", "sum"]).sort_values("sum", ascending=False)
-    few = kinds["sum"] < FEW * kinds["sum"].sum()
-    table = pd.concat([kinds[~few], kinds[few].sum().rename("all others").to_frame().T])
+    is_small = kinds["sum"] < SMALLEST_FRACTION * kinds["sum"].sum()
+    table = kinds[~is_small]
+    if is_small.any():
+        table = pd.concat([table, kinds[is_small].sum().rename("all others").to_frame().T])
     rows = pd.DataFrame(
         {
             "kind": table.index,
-            what: table["size"].map("{:.0f}".format),
+            units: table["size"].map("{:.0f}".format),
             "seconds": table["sum"].map("{:,.0f}".format),
-            "share": (table["sum"] / table["sum"].sum()).map("{:.0%}".format),
+            "fraction": (table["sum"] / table["sum"].sum()).map("{:.0%}".format),
         }
     )
-    work = times.seconds.sum() / 60
-    words = rows.to_markdown(index=False, disable_numparse=True)
-    return PART.format(count=len(times), what=what, wall=wall, work=work, least=work / 2, target=target, table=words)
+    work, cores = times.seconds.sum() / 60, os.cpu_count()
+    return SECTION.format(
+        count=len(times),
+        units=units,
+        wall=minutes,
+        work=work,
+        cores=cores,
+        least=work / cores,
+        target=target,
+        table=rows.to_markdown(index=False, disable_numparse=True),
+    )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """What something takes, at least of three times."""
-    taken = []
+def fastest_of_three(action: Callable[[], object]) -> float:
+    """The seconds of an action, the fastest of three runs."""
+    seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        action()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def start_kernel() -> None:
+    """Run a notebook of one empty cell."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("pass")])
     NotebookClient(notebook).execute()
 
 
-def load_packages() -> None:
-    """What the cells of a notebook import, in a fresh process."""
+def import_packages() -> None:
+    """Import what the cells of a notebook import, in a new process."""
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
     imports = re.findall(r"^(?:import|from) .+$", "\n".join(cells), re.MULTILINE)
     subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)
 
 
-def steps_at_once(count: int) -> dict[str, tuple[float, float]]:
-    """Seconds and GFLOP of a training step and of a product of matrices (`bench.step`) while ``count`` processes do the same."""
-    command = [sys.executable, "-m", "bench.step"]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(count)]
-    printed = [process.communicate()[0] for process in started]
-    if any(process.returncode for process in started):
-        raise RuntimeError(f"{' '.join(command)} failed: run it by itself to see why")
-    return json.loads(printed[0])
+def time_steps(n_processes: int) -> dict[str, tuple[float, float]]:
+    """What `tools.benchmark.step` prints, seconds and GFLOP of a step and a product, while ``n_processes`` run it at once."""
+    command = [sys.executable, "-m", "tools.benchmark.step"]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(n_processes)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise RuntimeError("python -m tools.benchmark.step failed: run it alone to see its error")
+    return json.loads(outputs[0])
 
 
-def main(printed: str, measured: str) -> None:
-    run = stage_times(Path(printed).read_text(encoding="utf-8", errors="replace"))
-    tests = suite_times(Path(measured).read_text(encoding="utf-8"))
-    (step, gflop), (product, most) = steps_at_once(1).values()
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.benchmark.pipeline",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="file with the output of `make repro`")
+    parser.add_argument("tests", metavar="TESTS", type=Path, nargs="?", help="pytest's JUnit file (default: no tests)")
+    options = parser.parse_args(arguments)
+    run = section("stages", *stage_times(options.run.read_text(encoding="utf-8", errors="replace")), target=RUN_TARGET)
+    tests = ""
+    if options.tests:
+        times = junit_times(options.tests.read_text(encoding="utf-8"))
+        tests = TESTS_TEXT.format(tests=section("tests", *times, target=TESTS_TARGET))
+    alone = time_steps(1)
+    (step, gflop), (product, product_gflop) = alone["step"], alone["product"]
     text = TEXT.format(
-        machine=tell_machine("cpu"),
-        run=tell_part("stages", *run, target=15),
-        tests=tell_part("tests", *tests, target=12),
+        machine=describe_machine("cpu"),
+        run=run,
         gflop=gflop,
         step=step,
         rate=gflop / step,
-        peak=most / product,
-        beside=steps_at_once(2)["step"][0],
-        kernel=seconds(start_kernel),
-        loading=seconds(load_packages),
+        product_rate=product_gflop / product,
+        step_of_two=time_steps(2)["step"][0],
+        kernel=fastest_of_three(start_kernel),
+        imports=fastest_of_three(import_packages),
     )
-    PAGE.write_text(text, encoding="utf-8", newline="\n")
-    print(text)
+    PAGE.write_text(text + tests, encoding="utf-8", newline="\n")
+    print(text + tests)
 
 
 if __name__ == "__main__":
-    tell(main, *sys.argv[1:])
+    report(main, *sys.argv[1:])

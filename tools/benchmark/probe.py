@@ -1,4 +1,4 @@
-"""The visual probe, as the stage `score_probes` runs it, against its encoders alone and the straightforward way."""
+"""The visual probe, as the stage `score_probes` runs it, against its encoders alone and against a straightforward script."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,116 +13,128 @@ from clip360.data.image_set import ImageSet
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import clip_score
 from clip360.scoring.embedding import embed_images, embed_texts, encoder
-from clip360.scoring.resize_once import cut, resize_once
+from clip360.scoring.resize_once import crop_view, resize_once
 from clip360.scoring.views import Shift, input_size
-from tools.benchmark.rounds import compare, difference, interleave
+from tools.benchmark.rounds import compare, interleave, largest_difference
 
-SHIFTS = 8
-VIEWS = {k / SHIFTS: Shift(k / SHIFTS) for k in range(SHIFTS)}
-SAVED = {"PNG": {"compress_level": 1}, "JPEG": {"quality": 95}}  # how copies are saved; JPEG so by the released scripts
-ENCODERS = "its encoders alone, on ready tensors"
-WAYS = {suffix: f"the straightforward way, copies as {suffix}" for suffix in SAVED}
-LIMIT = 0.9  # of the encoders' speed, the target
+N_SHIFTS = 8
+VIEWS = {k / N_SHIFTS: Shift(k / N_SHIFTS) for k in range(N_SHIFTS)}
+SAVE_OPTIONS = {"PNG": {"compress_level": 1}, "JPEG": {"quality": 95}}  # JPEG as in the paper's released scripts
+PROBE, ENCODERS = "probe", "encoders alone, inputs prepared"
+SCRIPTS = {suffix: f"straightforward script, {suffix} copies" for suffix in SAVE_OPTIONS}
+ENCODER_TARGET = 0.9  # of the encoders' speed
 
 
-def compare_probes(clip: Clip, pictures: ImageSet, *, batch: int, rounds: int, target: float) -> list[dict]:
-    """Rows that compare the probe with its encoders alone, and with the straightforward way, which it should beat ``target``
-    times. RuntimeError where scores differ."""
-    inputs, tokens = list(ready_inputs(clip, pictures.batches(batch))), clip.tokenize(pictures.texts)
-    ways = {"probe": partial(probe, clip, pictures, batch), ENCODERS: partial(encode, clip, inputs, tokens)}
-    ways |= {words: partial(straightforward, clip, pictures, batch, suffix) for suffix, words in WAYS.items()}
-    timed = interleave(ways, rounds)
-    scores = timed.results
+def compare_probes(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: int, target: float) -> list[dict]:
+    """Rows that compare the probe with its encoders alone and with the straightforward scripts.
+
+    ``target`` is the speed ratio that the probe should reach against a script. Raises RuntimeError where the scores
+    of two variants differ, except for JPEG copies, which alter the pixels.
+    """
+    inputs, tokens = list(network_inputs(clip, image_set.batches(batch_size))), clip.tokenize(image_set.texts)
+    variants = {
+        PROBE: partial(score_by_probe, clip, image_set, batch_size),
+        ENCODERS: partial(score_by_encoders, clip, inputs, tokens),
+    }
+    variants |= {
+        name: partial(score_by_script, clip, image_set, batch_size, suffix) for suffix, name in SCRIPTS.items()
+    }
+    timings = interleave(variants, rounds)
+    scores = timings.results
     rows = []
-    for other in (ENCODERS, *WAYS.values()):
-        # JPEG alters pixels: by how much scores differ then is told, not limited.
-        limit = {"tolerance": torch.inf} if other == WAYS["JPEG"] else {}
-        largest = difference(f"{clip.name}, {other}", scores["probe"], scores[other], **limit)
-        speeds = compare(timed, "probe", other, len(pictures.table), target=LIMIT if other == ENCODERS else target)
-        row = {"what": "visual probe", "model": clip.name, "against": other}
-        rows.append(row | speeds | {"largest difference": largest})
+    for reference in (ENCODERS, *SCRIPTS.values()):
+        limit = {"tolerance": torch.inf} if reference == SCRIPTS["JPEG"] else {}
+        difference = largest_difference(f"{clip.name}, {reference}", scores[PROBE], scores[reference], **limit)
+        ratio_target = ENCODER_TARGET if reference == ENCODERS else target
+        speeds = compare(timings, PROBE, reference, len(image_set.table), target=ratio_target)
+        row = {"task": "visual probe", "model": clip.name, "reference": reference}
+        rows.append(row | speeds | {"largest difference": difference})
     return rows
 
 
-def time_parts(clip: Clip, pictures: ImageSet, *, batch: int, rounds: int) -> dict[str, str | float]:
-    """Milliseconds of a core that each part of the probe takes for a panorama, medians over rounds; on a GPU, by the clock."""
-    decoded = list(pictures.batches(batch))
-    resized = [resize_once(clip, part, map) for part in decoded]
-    inputs, width = list(ready_inputs(clip, decoded)), decoded[0].shape[-1]
+def time_parts(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: int) -> dict[str, str | float]:
+    """Milliseconds per panorama of each part of the probe, timed alone: median over rounds; CPU time, or on a GPU wall time."""
+    decoded = list(image_set.batches(batch_size))
+    resized = [resize_once(clip, batch, map) for batch in decoded]
+    inputs, width = list(network_inputs(clip, decoded)), decoded[0].shape[-1]
     parts = {
-        "decode": lambda: list(pictures.batches(batch)),
-        "resize": lambda: [resize_once(clip, part, map) for part in decoded],
-        "shift": lambda: [shift(clip, part, width) for part in resized],
-        "encode pictures": lambda: [encode_images(clip, part) for part in inputs],
-        "encode texts": lambda: embed_texts(clip, pictures.texts),
+        "decode": lambda: list(image_set.batches(batch_size)),
+        "resize": lambda: [resize_once(clip, batch, map) for batch in decoded],
+        "shift": lambda: [crop_shifts(clip, batch, width) for batch in resized],
+        "encode images": lambda: [encode_shifts(clip, batch) for batch in inputs],
+        "encode texts": lambda: embed_texts(clip, image_set.texts),
     }
-    timed = interleave(parts, rounds)
-    seconds = timed.cores if clip.device.type == "cpu" else timed.clock
-    return {"model": clip.name} | (1000 * seconds.median() / len(pictures.table)).to_dict()
+    timings = interleave(parts, rounds)
+    seconds = timings.cpu if clip.device.type == "cpu" else timings.wall
+    return {"model": clip.name} | (1000 * seconds.median() / len(image_set.table)).to_dict()
 
 
-def probe(clip: Clip, pictures: ImageSet, batch: int) -> Tensor:
-    """Scores [SHIFTS, N], without floor: each picture decoded and resized once, each caption encoded once."""
-    seen = embed_images(clip, pictures.batches(batch), VIEWS, total=len(pictures.table))
-    texts = embed_texts(clip, pictures.texts)
-    return torch.stack([clip_score(images, texts, floor=False) for images in seen.values()])
-
-
-@torch.no_grad()
-def encode(clip: Clip, inputs: Iterable[Tensor], tokens: Tensor) -> Tensor:
-    """The same from what the network reads, batches [SHIFTS, B, 3, S, S] and tokens [N, L]: no probe is faster."""
-    images = torch.cat([encode_images(clip, part) for part in inputs], dim=1)
-    texts = encoder(clip, clip.network.encode_text)(tokens)
-    return torch.stack([clip_score(shifted, texts, floor=False) for shifted in images])
+def score_by_probe(clip: Clip, image_set: ImageSet, batch_size: int) -> Tensor:
+    """Scores [N_SHIFTS, N], not clamped at zero; each image is decoded and resized once, each caption encoded once."""
+    image_embeds = embed_images(clip, image_set.batches(batch_size), VIEWS, total=len(image_set.table))
+    text_embeds = embed_texts(clip, image_set.texts)
+    return torch.stack([clip_score(shifted, text_embeds, clamp_at_zero=False) for shifted in image_embeds.values()])
 
 
 @torch.no_grad()
-def encode_images(clip: Clip, inputs: Tensor) -> Tensor:
-    """Unit embeddings [SHIFTS, B, D] of what the network reads, [SHIFTS, B, 3, S, S], a shift at a time."""
+def score_by_encoders(clip: Clip, inputs: Iterable[Tensor], tokens: Tensor) -> Tensor:
+    """The same scores from network inputs in batches [N_SHIFTS, B, 3, S, S] and tokens [N, L]: no probe can be faster."""
+    image_embeds = torch.cat([encode_shifts(clip, batch) for batch in inputs], dim=1)
+    text_embeds = encoder(clip, clip.network.encode_text)(tokens)
+    return torch.stack([clip_score(shifted, text_embeds, clamp_at_zero=False) for shifted in image_embeds])
+
+
+@torch.no_grad()
+def encode_shifts(clip: Clip, inputs: Tensor) -> Tensor:
+    """Unit embeddings [N_SHIFTS, B, D] of network inputs [N_SHIFTS, B, 3, S, S], one shift at a time."""
     return torch.stack([encoder(clip, clip.network.encode_image)(shifted) for shifted in inputs])
 
 
 @torch.no_grad()
-def straightforward(clip: Clip, pictures: ImageSet, batch: int, suffix: str) -> Tensor:
-    """The same as a script goes about it: shifted copies are saved, and each shift is scored like a set of its own.
+def score_by_script(clip: Clip, image_set: ImageSet, batch_size: int, suffix: str) -> Tensor:
+    """The same scores as a straightforward script computes them: it saves shifted copies and scores each shift as a new set.
 
-    Its files are read through PIL and the model's transform into one stack; its captions are encoded with it.
+    For each shift, the script reads the files through PIL and the model's transform into one stack, and encodes the
+    captions again.
     """
-    encode_image, encode_text = (
-        encoder(clip, tower) for tower in (clip.network.encode_image, clip.network.encode_text)
-    )
-    originals = [pictures.images / name for name in pictures.table.image]
+    encode_image = encoder(clip, clip.network.encode_image)
+    encode_text = encoder(clip, clip.network.encode_text)
+    originals = [image_set.images / name for name in image_set.table.image]
     scores = []
     with tempfile.TemporaryDirectory() as folder:
-        for share in VIEWS:
-            files = [save_shifted(file, share, Path(folder), suffix) for file in originals] if share else originals
+        for fraction in VIEWS:
+            files = (
+                [save_shifted(file, fraction, Path(folder), suffix) for file in originals] if fraction else originals
+            )
             stack = torch.stack([clip.preprocess(Image.open(file)) for file in files])
-            images = torch.cat([encode_image(part) for part in stack.split(batch)])
-            texts = torch.cat([encode_text(part) for part in clip.tokenize(pictures.texts).split(batch)])
-            scores.append(clip_score(images, texts, floor=False))
+            image_embeds = torch.cat([encode_image(batch) for batch in stack.split(batch_size)])
+            tokens = clip.tokenize(image_set.texts)
+            text_embeds = torch.cat([encode_text(batch) for batch in tokens.split(batch_size)])
+            scores.append(clip_score(image_embeds, text_embeds, clamp_at_zero=False))
     return torch.stack(scores)
 
 
-def save_shifted(file: Path, share: float, folder: Path, suffix: str) -> Path:
-    """Save a panorama, shifted by a share of its width, in a folder."""
-    copy = folder / f"{file.stem}_{share}.{suffix.lower()}"
-    with Image.open(file) as picture:
-        ImageChops.offset(picture, round(share * picture.width), 0).save(copy, suffix, **SAVED[suffix])
+def save_shifted(file: Path, fraction: float, folder: Path, suffix: str) -> Path:
+    """Save a panorama, shifted by a fraction of its width, in a folder; returns the new file."""
+    copy = folder / f"{file.stem}_{fraction}.{suffix.lower()}"
+    with Image.open(file) as image:
+        ImageChops.offset(image, round(fraction * image.width), 0).save(copy, suffix, **SAVE_OPTIONS[suffix])
     return copy
 
 
-def ready_inputs(clip: Clip, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """What the network reads of each batch, [SHIFTS, B, 3, S, S]; ValueError where no shift can be cut out."""
-    for pictures in batches:
-        resized = resize_once(clip, pictures, map)
+def network_inputs(clip: Clip, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Network inputs [N_SHIFTS, B, 3, S, S] of each batch; ValueError for a model whose shifts cannot be cropped."""
+    for panoramas in batches:
+        resized = resize_once(clip, panoramas, map)
         if resized is None:
             size = " x ".join(map(str, input_size(clip)))
             raise ValueError(
-                f"{clip.name} reads {size} pixels: expected a square, its side a multiple of {SHIFTS // 2}"
+                f"the input of {clip.name} is {size} pixels: expected a square whose side is a multiple of"
+                f" {N_SHIFTS // 2}, choose another model"
             )
-        yield shift(clip, resized, pictures.shape[-1])
+        yield crop_shifts(clip, resized, panoramas.shape[-1])
 
 
-def shift(clip: Clip, resized: Tensor, width: int) -> Tensor:
-    """Every shift cut out of resized panoramas, normalised: [SHIFTS, B, 3, S, S]."""
-    return torch.stack([cut(clip, resized, view, width) for view in VIEWS.values()])
+def crop_shifts(clip: Clip, resized: Tensor, width: int) -> Tensor:
+    """Network inputs [N_SHIFTS, B, 3, S, S] of every shift, cropped from resized panoramas that were ``width`` pixels wide."""
+    return torch.stack([crop_view(clip, resized, view, width) for view in VIEWS.values()])

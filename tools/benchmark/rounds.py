@@ -1,4 +1,4 @@
-"""Ways to do the same, timed in turn: a machine is seldom quiet, so only times of the same round are compared."""
+"""Variants of a task, timed in turn: the load of a machine changes, so only times of the same round are compared."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,49 +9,56 @@ import torch
 from torch import Tensor
 
 
-class Timed(NamedTuple):
-    """Seconds of each way in each round, by the clock and of all cores together, both [rounds x ways]; and what each gave in
-    the last."""
+class Timings(NamedTuple):
+    """Seconds of each variant in each round, [rounds x variants], and each variant's result in the last round.
 
-    clock: pd.DataFrame
-    cores: pd.DataFrame
+    ``wall`` is wall-clock time, ``cpu`` is CPU time summed over all cores.
+    """
+
+    wall: pd.DataFrame
+    cpu: pd.DataFrame
     results: dict[str, object]
 
 
-def interleave(ways: Mapping[str, Callable[[], object]], rounds: int) -> Timed:
-    """Run ways in turn, A B C A B C ..."""
-    timed = Timed(*(pd.DataFrame(index=range(rounds), columns=list(ways), dtype=float) for _ in range(2)), {})
+def interleave(variants: Mapping[str, Callable[[], object]], rounds: int) -> Timings:
+    """Run the variants in turn, A B C A B C ..., and time each."""
+    wall, cpu = (pd.DataFrame(index=range(rounds), columns=list(variants), dtype=float) for _ in range(2))
+    results = {}
     for k in range(rounds):
-        for name, way in ways.items():
-            clock, cores = time.perf_counter(), time.process_time()
-            timed.results[name] = way()
+        for name, variant in variants.items():
+            wall_start, cpu_start = time.perf_counter(), time.process_time()
+            results[name] = variant()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            timed.clock.loc[k, name] = time.perf_counter() - clock
-            timed.cores.loc[k, name] = time.process_time() - cores
-    return timed
+            wall.loc[k, name] = time.perf_counter() - wall_start
+            cpu.loc[k, name] = time.process_time() - cpu_start
+    return Timings(wall, cpu, results)
 
 
-def compare(timed: Timed, ours: str, other: str, count: int, *, target: float) -> dict[str, float | bool]:
-    """Two ways to handle ``count`` panoramas: how many a second, and how many times as fast ours is, also in core time."""
-    ratio = timed.clock[other] / timed.clock[ours]
+def compare(timings: Timings, ours: str, reference: str, n_panoramas: int, *, target: float) -> dict[str, float | bool]:
+    """The speeds of two variants that process ``n_panoramas`` panoramas, and the time of the reference over ours.
+
+    The ratio meets its target if its median over the rounds is at least ``target``.
+    """
+    ratio = timings.wall[reference] / timings.wall[ours]
     return {
-        "panoramas a second": count / timed.clock[ours].median(),
-        "other way": count / timed.clock[other].median(),
+        "panoramas per second": n_panoramas / timings.wall[ours].median(),
+        "reference, panoramas per second": n_panoramas / timings.wall[reference].median(),
         "ratio": ratio.median(),
         "lowest": ratio.min(),
         "highest": ratio.max(),
-        "ratio of core time": (timed.cores[other] / timed.cores[ours]).median(),
+        "ratio of CPU time": (timings.cpu[reference] / timings.cpu[ours]).median(),
         "target": target,
         "met": bool(ratio.median() >= target),
     }
 
 
-def difference(what: str, ours: Tensor, other: Tensor, *, tolerance: float = 1e-3) -> float:
-    """The largest difference of what two ways gave; RuntimeError where it is above ``tolerance``."""
-    largest = (ours - other).abs().max().item()
-    if not largest <= tolerance:
+def largest_difference(name: str, ours: Tensor, reference: Tensor, *, tolerance: float = 1e-3) -> float:
+    """The largest absolute difference of two results; RuntimeError, which starts with ``name``, above ``tolerance``."""
+    largest = (ours - reference).abs().max().item()
+    if not largest <= tolerance:  # also true for NaN
         raise RuntimeError(
-            f"{what}: the ways differ by {largest:.2g}, expected at most {tolerance}: one of them is wrong"
+            f"{name}: the results of two variants differ by {largest:.2g}: expected at most {tolerance}, so one of them"
+            " is wrong: compare their code"
         )
     return largest

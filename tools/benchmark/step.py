@@ -1,6 +1,8 @@
-"""A step of training a small CLIP, and a product of large matrices, on one core: prints seconds and GFLOP as JSON.
+"""Time a training step of a small CLIP and a product of large matrices; print seconds and GFLOP of both as JSON.
 
-A process of its own, so that two can run at once: cores that share units or memory are slower together.
+    python -m tools.benchmark.step
+
+This is a process of its own, so that two can run at once: cores that share arithmetic units or memory slow each other down.
 """
 
 import json
@@ -15,39 +17,42 @@ from clip360.models.clip import new_clip, write_configuration
 from clip360.models.pretraining import train_clip
 from pipeline.parameters import read_params
 
-STEPS, SIDE = 10, 2048
+N_STEPS = 10
+N_PRODUCTS = 10
+SIDE = 2048  # of the square matrices, large enough to keep a core fully busy
 
 
-def training() -> tuple[float, float]:
-    """Seconds and GFLOP of a step, as `params.yaml` has it, on pictures of noise."""
-    recipe = read_params()["pretrain"]
-    side = recipe["architecture"]["vision_cfg"]["image_size"]
-    images = torch.randint(256, (recipe["optimisation"]["batch"], 3, side, side), dtype=torch.uint8)
-    texts = [[f"picture {k}"] for k in range(len(images))]
+def time_training_step() -> tuple[float, float]:
+    """Seconds and GFLOP of a training step with the `pretraining` parameters, on images of noise."""
+    pretraining = read_params().pretraining
+    architecture, optimisation = pretraining.architecture.model_dump(), pretraining.optimisation.model_dump()
+    side = pretraining.architecture.vision_cfg.image_size
+    images = torch.randint(256, (pretraining.optimisation.batch_size, 3, side, side), dtype=torch.uint8)
+    captions = [[f"image {k}"] for k in range(len(images))]
     with tempfile.TemporaryDirectory() as folder:
-        write_configuration(Path(folder), recipe["architecture"])
+        write_configuration(Path(folder), architecture)
 
-        def seconds(steps: int) -> float:
+        def train(steps: int) -> float:
+            """Seconds of a training run of ``steps`` steps."""
             clip, start = new_clip(Path(folder), seed=0, device="cpu"), time.perf_counter()
-            train_clip(clip, images, texts, **recipe["optimisation"] | {"steps": steps, "warmup": 1})
+            train_clip(clip, images, captions, **optimisation | {"steps": steps, "warmup_steps": 1})
             return time.perf_counter() - start
 
         with FlopCounterMode(display=False) as counter:
-            seconds(1)
-        once = seconds(1)
-        return (seconds(1 + STEPS) - once) / STEPS, counter.get_total_flops() / 1e9
+            train(1)
+        one_step = train(1)  # its start-up is subtracted below
+        return (train(1 + N_STEPS) - one_step) / N_STEPS, counter.get_total_flops() / 1e9
 
 
-def product() -> tuple[float, float]:
-    """Seconds and GFLOP of a product of matrices that are large enough to keep a core at its best, the best of ten."""
-    matrix, taken = torch.rand(SIDE, SIDE), []
-    for _ in range(10):
+def time_product() -> tuple[float, float]:
+    """Seconds and GFLOP of a matrix product, the fastest of ``N_PRODUCTS``."""
+    matrix, seconds = torch.rand(SIDE, SIDE), []
+    for _ in range(N_PRODUCTS):
         start = time.perf_counter()
         matrix @ matrix
-        taken.append(time.perf_counter() - start)
-    return min(taken), 2 * SIDE**3 / 1e9
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), 2 * SIDE**3 / 1e9
 
 
 if __name__ == "__main__":
-    step, multiplied = training(), product()
-    print(json.dumps({"step": step, "product": multiplied}))
+    print(json.dumps({"step": time_training_step(), "product": time_product()}))

@@ -1,4 +1,4 @@
-"""`python -m clip360.scoring.panorama_scores` on few and on many pictures: pictures a second, and the peak of its memory."""
+"""`clip360 score` on small and large image sets: images per second and peak memory."""
 
 import json
 import subprocess
@@ -6,35 +6,28 @@ import sys
 from pathlib import Path
 
 from clip360.data.image_set import ImageSet
-from tools.benchmark.inputs import multiply
+from tools.benchmark.inputs import repeat_images
 
 
-def score_sizes(model: Path, pictures: ImageSet, folder: Path, *, sizes: list[int], device: str) -> list[dict]:
-    """A row for each size: how many pictures, how many a second, and what ``score`` says."""
+def score_sizes(model: Path, image_set: ImageSet, folder: Path, *, sizes: list[int], device: str) -> list[dict]:
+    """A row for each size of set: the number of images, images per second, and what ``score`` measures.
+
+    The sets repeat the images of ``image_set``; they and the reports go to ``folder``.
+    """
     rows = []
     for size in sizes:
-        multiply(pictures, folder / f"{size}", size)
-        used = score(model, folder / f"{size}", folder / f"report-{size}", device=device)
-        rows.append({"pictures": size, "pictures a second": size / used["seconds"]} | used)
+        repeat_images(image_set, folder / f"{size}", size)
+        usage = score(model, folder / f"{size}", folder / f"report-{size}", device=device)
+        rows.append({"images": size, "images per second": size / usage["seconds"]} | usage)
     return rows
 
 
-def score(model: Path, images: Path, out: Path, *, device: str) -> dict[str, float]:
-    """Seconds, core seconds and peak MiB of the command on an image set; RuntimeError with what it said where it fails."""
-    command = [
-        sys.executable,
-        "-m",
-        "clip360.scoring.panorama_scores",
-        images,
-        "--model",
-        model,
-        "--device",
-        device,
-        "--out",
-        out,
-    ]
+def score(model: Path, image_set: Path, out: Path, *, device: str) -> dict[str, float]:
+    """Seconds, CPU seconds and peak MiB of ``clip360 score`` on an image set; RuntimeError with its message if it fails."""
+    command = [sys.executable, "-m", "clip360.cli", "score", image_set]
+    command += ["--model", model, "--device", device, "--out", out]
     measured = [sys.executable, Path(__file__).with_name("peak.py"), *command]
     done = subprocess.run(measured, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"python -m clip360.scoring.panorama_scores failed: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"clip360 score failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return json.loads(done.stdout)

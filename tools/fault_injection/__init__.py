@@ -1,1 +1,1 @@
-"""Do harm to the pipeline on purpose, and see what it makes of that."""
+"""Fault injection: kill the pipeline, fill its disk, run it twice, through every entrance, and compare what it leaves."""

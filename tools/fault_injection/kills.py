@@ -1,188 +1,145 @@
-"""SIGKILL again and again while the pipeline runs, and a comparison of all that it leaves with an undisturbed run."""
+"""SIGKILL again and again while the pipeline runs, through every entrance, and a comparison with an undisturbed run."""
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
-from typing import TextIO
 
 import psutil
-from dvc.repo import Repo
-from ruamel.yaml import YAML
 
-from tests.copies import environment
+from tools.fault_injection.runs import ENTRANCES, finish, running_stages, stage_commands, start, text_of
 
-RUN = [sys.executable, "-m", "pipeline.run_parallel"]
-VICTIMS = ("all", "main", "lane", "stage")  # the process group; the main process; one that runs stages; one stage's own
-LOOK = 0.05  # seconds between looks at what runs
-GONE = 10.0  # seconds in which all that a killed process started must end
-UNCOMPARED = "seconds"  # what training took
+VICTIMS = ("group", "engine", "stage")  # all processes of the run; the one that was started; the stage's own
+POLL = 0.05  # seconds between looks at what runs
+GONE = 10.0  # seconds within which everything that a killed process started must end
 
 
 @dataclass
-class Killings:
-    """What was killed: victims, the stages that ran then, and what was not as promised."""
+class Kills:
+    """What was killed, through which entrance, which stages ran then, and which promises were broken."""
 
     victims: Counter = field(default_factory=Counter)
-    hit: Counter = field(default_factory=Counter)
+    entrances: Counter = field(default_factory=Counter)
+    stages: Counter = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
-    runs: int = 0
+    advised: list[str] = field(default_factory=list)
 
 
-@contextmanager
-def begin(folder: Path) -> Iterator[tuple[subprocess.Popen, TextIO]]:
-    """The pipeline as it begins to run in ``folder``, a process group of its own, and where it tells what it does."""
-    with (
-        tempfile.TemporaryFile("w+") as told,
-        subprocess.Popen(
-            RUN, cwd=folder, env=environment(), start_new_session=True, stdout=told, stderr=subprocess.STDOUT
-        ) as run,
-    ):
-        yield run, told
-
-
-def ended_well(run: subprocess.Popen, told: TextIO) -> None:
-    """Refuse a run that failed, though nothing was killed."""
-    if run.wait():
-        told.seek(0)
-        raise RuntimeError(f"a run failed, though nothing was killed:\n{told.read()[-2000:]}")
-
-
-def watch(folder: Path) -> Counter:
-    """Run the pipeline undisturbed; for how many seconds each item of a stage was under way."""
-    stages, seconds, before = stages_by_output(folder), Counter(), time.monotonic()
-    with begin(folder) as (run, told):
+def measure_stages(folder: Path) -> tuple[dict[str, str], Counter]:
+    """Run the pipeline undisturbed: the stage of every command, and for how many seconds each ran."""
+    seconds, before = Counter(), time.monotonic()
+    with start(folder, ENTRANCES["dvc repro"]) as (run, printed):
+        finish(run, printed)
+    commands = stage_commands(folder)
+    forget(folder, set(commands.values()))
+    with start(folder, ENTRANCES["dvc repro"]) as (run, printed):
         while run.poll() is None:
-            time.sleep(LOOK)
+            time.sleep(POLL)
             now = time.monotonic()
-            seconds.update(dict.fromkeys(running(folder, stages), now - before))
+            seconds.update(dict.fromkeys(running_stages(run, commands), now - before))
             before = now
-        ended_well(run, told)
-    return seconds
+        finish(run, printed)
+    return commands, seconds
 
 
-def kill_and_repeat(folder: Path, seconds: Counter, *, kills: int, seed: int) -> Killings:
-    """Run the pipeline until it is done, killed about ``kills`` times, once or more in every stage.
+def forget(folder: Path, stages: set[str]) -> None:
+    """Remove all results, and what DVC could restore them from without running the ``stages`` again."""
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
-    Items of stages are drawn; the kill comes at random within the ``seconds`` that the item takes, and hits whatever runs then.
-    Stages that no kill has hit so far are aimed at too, sooner each time, and begin anew if the run is done before.
-    """
-    rng, killings = random.Random(seed), Killings()
-    stages = stages_by_output(folder)
-    items = sorted(set(stages.values()))
-    doomed = set(rng.sample(items, min(kills, len(items))))
-    while True:
-        aimed = strike(folder, stages, doomed, seconds, rng, killings)
-        missed = {item for item in items if name_of(item) not in killings.hit}
-        if aimed is None:
-            if not missed:
-                return killings
-            undo(folder, {output for output, item in stages.items() if item in missed})
-        doomed = doomed - {aimed} | missed
+
+def kill_repeatedly(folder: Path, commands: dict[str, str], seconds: Counter, *, kills: int, seed: int) -> Kills:
+    """Run the pipeline until it is done, killed about ``kills`` times, each kind of stage at least once."""
+    rng, record, entrances = random.Random(seed), Kills(), cycle(ENTRANCES)
+    kinds = {kind(stage) for stage in commands.values()}
+    while record.victims.total() < kills or {kind(stage) for stage in record.stages} < kinds:
+        entrance = next(entrances)
+        if not strike(folder, entrance, commands, seconds, rng, record):
+            forget(folder, set(commands.values()))  # nothing was left to run
+    for entrance in ("dvc repro", "make repro"):
+        with start(folder, ENTRANCES[entrance]) as (run, printed):
+            finish(run, printed)
+    return record
 
 
 def strike(
-    folder: Path, stages: dict[str, str], doomed: set[str], seconds: Counter, rng: random.Random, killings: Killings
-) -> str | None:
-    """Run the pipeline, kill it while a doomed item runs, and take that down; the item aimed at, None if none ran."""
-    killings.runs += 1
-    with begin(folder) as (run, told):
-        aimed = wait_for(folder, stages, doomed, run)
+    folder: Path, entrance: str, commands: dict[str, str], seconds: Counter, rng: random.Random, record: Kills
+) -> bool:
+    """Start the pipeline and kill it at a random moment of a stage not hit so far, or of any; whether anything ran."""
+    stage = rng.choice(sorted(set(commands.values())))
+    command = [stage if word == "STAGE" else word for word in ENTRANCES[entrance]]
+    with start(folder, command) as (run, printed):
+        aimed = wait_for_stage(run, commands, record, rng)
         if aimed is None:
-            ended_well(run, told)
-            return None
+            text = text_of(printed)
+            if run.wait():
+                advise(folder, text, record)
+            return bool(run.returncode) or entrance == "dvc repro STAGE"
         time.sleep(rng.uniform(0, seconds[aimed]))
-        victim, hit = rng.choice(VICTIMS), running(folder, stages)
-        if aimed not in hit:
-            seconds[aimed] /= 2  # it takes less than when it was watched
-        killings.broken += kill(victim, run, rng)
-        told.seek(0)
-        text = told.read()
-    if "Traceback" in text:
-        killings.broken.append(f"{victim} was killed, and the run ended with a traceback: {text[-2000:]}")
-    killings.victims[victim] += 1
-    killings.hit.update(name_of(item) for item in hit)
-    last = text.strip().splitlines()[-1:] if victim in ("lane", "stage") else []
-    print(f"{killings.runs:3d}  {victim:5s}  {', '.join(sorted(hit)) or 'between stages'}", *last, flush=True)
-    return aimed
+        hit = running_stages(run, commands)
+        victim = rng.choice(VICTIMS)
+        record.broken += kill(victim, run, list(hit.values()))
+        if "Traceback" in (text := text_of(printed)):
+            record.broken.append(f"{victim} was killed, and the run ended with a traceback: {text[-1500:]}")
+    record.victims[victim] += 1
+    record.entrances[entrance] += 1
+    record.stages.update(hit)
+    print(
+        f"{record.victims.total():3d}  {entrance:15s}  {victim:6s}  {', '.join(sorted(hit)) or 'between stages'}",
+        flush=True,
+    )
+    return True
 
 
-def undo(folder: Path, outputs: set[str]) -> None:
-    """Remove outputs of stages, and what DVC could restore them from without running these."""
-    for path in (*map(Path, outputs), folder / ".dvc" / "cache" / "runs"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def advise(folder: Path, text: str, record: Kills) -> None:
+    """A run that refuses to go on must say what to do: here the lock file is corrupted, and git has the last one."""
+    if "dvc.lock" not in text or "Traceback" in text:
+        raise RuntimeError(f"a run failed, and did not say what to do:\n{text[-2000:]}")
+    record.advised.append(text.strip().splitlines()[-1])
+    subprocess.run(["git", "checkout", "--quiet", "dvc.lock"], cwd=folder, check=True)
 
 
-def kill(victim: str, run: subprocess.Popen, rng: random.Random) -> list[str]:
-    """SIGKILL to the victim, or to all where there is none; when the run is over, what of it lives on."""
+def wait_for_stage(run: subprocess.Popen, commands: dict[str, str], record: Kills, rng: random.Random) -> str | None:
+    """The stage to hit: one of a kind that no kill has hit so far, or now and then any; None if the run ends before."""
+    patience = rng.random()
+    while run.poll() is None:
+        for stage in sorted(running_stages(run, commands)):
+            if kind(stage) not in {kind(hit) for hit in record.stages} or rng.random() < 0.02 + 0.1 * patience:
+                return stage
+        time.sleep(POLL)
+    return None
+
+
+def kill(victim: str, run: subprocess.Popen, stages: list[psutil.Process]) -> list[str]:
+    """SIGKILL to the victim; what of the run lives on when it should be over."""
     family = psutil.Process(run.pid).children(recursive=True)
-    lanes = [process for process in family if process.ppid() == run.pid and "spawn_main" in " ".join(process.cmdline())]
-    forks = [process for process in family if process.ppid() in {lane.pid for lane in lanes}]
     try:
-        rng.choice({"main": [run], "lane": lanes, "stage": forks}[victim]).kill()
-    except (KeyError, IndexError, psutil.NoSuchProcess):
-        os.killpg(run.pid, signal.SIGKILL)
+        if victim == "stage" and stages:
+            stages[0].kill()
+        elif victim == "engine":
+            run.kill()
+        else:
+            os.killpg(run.pid, signal.SIGKILL)
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        pass
     run.wait()
     _, alive = psutil.wait_procs(family, timeout=GONE)
-    left = [f"{victim} was killed, but {' '.join(process.cmdline())} lives on" for process in alive]
+    left = [f"{victim} was killed, but `{' '.join(process.cmdline())}` lives on" for process in alive]
     for process in alive:
         process.kill()
     return left
 
 
-def wait_for(folder: Path, stages: dict[str, str], doomed: set[str], run: subprocess.Popen) -> str | None:
-    """A doomed item of a stage, as soon as one runs; None if the run ends before."""
-    while run.poll() is None:
-        if begun := running(folder, stages) & doomed:
-            return min(begun)
-        time.sleep(LOOK)
-    return None
+def kind(stage: str) -> str:
+    """The stage without its item.
 
-
-def running(folder: Path, stages: dict[str, str]) -> set[str]:
-    """The items of stages whose outputs DVC has marked as being written, by processes that live."""
-    try:
-        used = json.loads(Path(folder, ".dvc", "tmp", "rwlock").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # not there yet, or just being written
-        return set()
-    return {
-        stages[path] for path, by in used.get("write", {}).items() if path in stages and psutil.pid_exists(by["pid"])
-    }
-
-
-def stages_by_output(folder: Path) -> dict[str, str]:
-    """The item of a stage that writes each output."""
-    with Repo(folder) as repo:
-        return {out.fs_path: stage.name for stage in repo.index.stages for out in stage.outs if stage.cmd}
-
-
-def name_of(item: str) -> str:
-    return item.split("@")[0]
-
-
-def differences(disturbed: Path, whole: Path) -> list[str]:
-    """What differs between the results of two copies of the repository: files, and what dvc.lock says of them."""
-    ours, theirs = dict(files(disturbed)), dict(files(whole))
-    differing = [str(path) for path in sorted(ours.keys() | theirs.keys()) if ours.get(path) != theirs.get(path)]
-    locks = [YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8")) for folder in (disturbed, whole)]
-    return differing + ([] if locks[0] == locks[1] else ["dvc.lock"])
-
-
-def files(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """All results, and their bytes."""
-    for path in sorted(Path(folder, "results").rglob("*")):
-        if path.is_file() and UNCOMPARED not in path.parts:
-            yield path.relative_to(folder), path.read_bytes()
+    >>> kind("finetune@p03_distilled")
+    'finetune'
+    """
+    return stage.split("@")[0]

@@ -1,0 +1,184 @@
+"""The command `clip360`. Each subcommand is a parser and a function here; the work is done in the package.
+
+Nothing heavy is imported at the top: torch and what needs it are loaded inside a subcommand, so that `clip360 --help`
+answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+INTERRUPTED = 130  # the exit status of shells for a program that Ctrl-C ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments`` (None: those of the process); returns the exit status.
+
+    An error is one sentence on stderr and the status 1; wrong options end with argparse's usage and the status 2.
+    """
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print(options.on_interrupt, file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, RuntimeError, OSError) as error:
+        print(error_message(error), file=sys.stderr)
+        return 1
+
+
+def error_message(error: Exception) -> str:
+    """An error on one line; of an operating system's error its reason and file, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command, with a parser for each subcommand; ``run`` is what the subcommand calls."""
+    parser = argparse.ArgumentParser(prog="clip360", description="CLIP on 360-degree panoramas.")
+    parser.add_argument("--version", action="version", version=f"clip360 {version('clip360')}")
+    subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_score(subcommands)
+    _add_check(subcommands)
+    return parser
+
+
+def _add_score(subcommands: argparse._SubParsersAction) -> None:
+    parser = subcommands.add_parser(
+        "score",
+        help="score panoramas against their captions, at all shifts of a whole turn",
+        description="Score every panorama of a set against its caption, at equal steps of a whole turn.",
+        epilog="Writes scores.csv (one row for each panorama) and report.html (the extremes, with thumbnails) into the folder"
+        " of --out. Stopped and started again, it continues, unless model, options, captions or images have changed.",
+    )
+    parser.add_argument("images", help="folder of panoramas (JPEG, PNG or WebP, 2:1), or an image set with images/")
+    parser.add_argument("--captions", help="table with the columns image and caption (default: IMAGES/captions.csv)")
+    parser.add_argument("--cue", help="format cue: the text becomes 'This is a CUE of CAPTION', such as '360 panorama'")
+    parser.add_argument(
+        "--model", required=True, help="folder of a model, architecture of open_clip, or hf-hub:ORGANISATION/NAME"
+    )
+    parser.add_argument("--pretrained", help="for an architecture: a tag of open_clip or the path of a checkpoint")
+    parser.add_argument("--revision", help="for a model of a hub: the commit of its repository")
+    parser.add_argument("--adapter", help="folder that fine-tuning wrote, or LoRA adapters in PEFT's format")
+    parser.add_argument("--out", default="report", metavar="FOLDER", help="folder of the report (default: %(default)s)")
+    parser.add_argument("--shifts", type=int, default=8, help="steps of a whole turn (default: %(default)s)")
+    parser.add_argument(
+        "--view",
+        default="squash",
+        help="what the model receives of a panorama: own (its own transform), center_crop, squash, letterbox, wide or"
+        " multi_view (default: %(default)s)",
+    )
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
+    parser.add_argument(
+        "--resize", default="pil", help="pil, or tensor, which is faster and changes scores (default: %(default)s)"
+    )
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
+    parser.set_defaults(run=run_score, on_interrupt="stopped: run the same command again to continue")
+
+
+def run_score(options: argparse.Namespace) -> int:
+    """`clip360 score`: score an image set and write its report."""
+    from dataclasses import replace
+
+    from clip360.data.image_set import load_image_set, printable
+    from clip360.models.protocol import Protocol
+    from clip360.models.weights import open_model
+    from clip360.scoring.embedding import truncated
+    from clip360.scoring.panorama_scores import REPORT, score_folder, tensor_resize_deviation
+
+    image_set = load_image_set(options.images, options.captions)
+    if options.cue:
+        image_set = replace(image_set, table=image_set.table.assign(cue=options.cue))
+    protocol = Protocol(view=options.view, precision=options.precision, resize=options.resize)
+    clip = open_model(
+        options.model,
+        pretrained=options.pretrained,
+        revision=options.revision,
+        protocol=protocol,
+        device=options.device,
+    )
+    if options.adapter:
+        from clip360.finetune.methods import load_finetuned  # loads peft, which few runs need
+
+        clip = load_finetuned(clip, options.adapter)
+    if too_long := truncated(clip, image_set.texts):
+        print(f"{clip.name} truncates {len(too_long)} texts, such as: {printable(too_long[0])}", file=sys.stderr)
+    if options.resize == "tensor":
+        change = tensor_resize_deviation(clip, image_set)
+        print(
+            f"resizing on tensors changes scores by {change.mean():.3f} points on average and by at most"
+            f" {change.max():.3f} (first {len(change)} panoramas)",
+            file=sys.stderr,
+        )
+    scores = score_folder(clip, image_set, options.out, n_shifts=options.shifts, batch_size=options.batch_size)
+    means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
+    print(f"{len(scores)} panoramas, {means}: {Path(options.out, REPORT)}")
+    return 0
+
+
+def _add_check(subcommands: argparse._SubParsersAction) -> None:
+    parser = subcommands.add_parser(
+        "check",
+        help="list every problem of image sets",
+        description="List every problem of image sets: missing, unreadable, wrongly shaped or doubled images, visible seams,"
+        " empty or over-long captions.",
+        epilog="Prints the problems of each set, one a line; with --sheet, writes a contact sheet of each set, NAME.png. The"
+        " exit status is 1 if a set has errors, with which it cannot be scored; warnings leave it 0.",
+    )
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="an image set: images/ and captions.csv")
+    parser.add_argument("--sheet", metavar="FOLDER", help="write a contact sheet of each set into this folder")
+    parser.set_defaults(run=run_check, on_interrupt="stopped: the remaining image sets are unchecked")
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """`clip360 check`: print the problems of image sets and draw their contact sheets."""
+    import clip360.models  # noqa: F401  must run before open_clip is imported
+
+    # isort: split
+    import open_clip
+
+    from clip360.data.checks import check_image_set
+
+    folders = [Path(folder) for folder in options.folders]
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder}: not a directory: expected an image set, with images/ and captions.csv")
+    tokenizer = open_clip.get_tokenizer("ViT-B-32")  # of all CLIPs
+    has_errors = False
+    for folder in folders:
+        problems = check_image_set(folder, tokenizer=tokenizer)
+        has_errors |= "error" in set(problems.severity)
+        n_errors, n_warnings = ((problems.severity == severity).sum() for severity in ("error", "warning"))
+        print(f"{folder}: errors {n_errors}, warnings {n_warnings}")
+        for problem in problems.itertuples():
+            print(f"  {problem.severity}: {problem.file} {problem.problem}: {problem.advice}")
+        if options.sheet:
+            print(f"  contact sheet: {_write_contact_sheet(folder, problems, Path(options.sheet))}", flush=True)
+    return int(has_errors)
+
+
+def _write_contact_sheet(folder: Path, problems, sheets: Path) -> Path:
+    """Draw the contact sheet of an image set into the folder ``sheets``; returns its path."""
+    import matplotlib
+
+    matplotlib.use("Agg")  # draws without a display
+    import matplotlib.pyplot as plt
+
+    from clip360.figures.contact_sheet import contact_sheet
+    from clip360.figures.style import set_style
+
+    set_style()
+    path = sheets / f"{folder.resolve().name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = contact_sheet(folder, problems)
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

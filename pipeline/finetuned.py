@@ -1,0 +1,66 @@
+"""What the stages of fine-tuned models share: a run's parameters, its model, and the panoramas of fine-tuning."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from clip360.data.image_set import ImageSet, load_image_set
+from clip360.finetune.methods import load_finetuned
+from clip360.models.clip import Clip
+from clip360.names import VALIDATION
+from pipeline.error_messages import nearest
+from pipeline.inputs import read_model
+from pipeline.parameters import Parameters, Run
+
+
+def read_run(params: Parameters, name: str) -> Run:
+    """The parameters of the fine-tuning run ``name``; ValueError if params.yaml has none of that name."""
+    runs = params.finetune.runs
+    if name not in runs:
+        names = ", ".join(runs) or "none, this profile fine-tunes no model"
+        raise ValueError(f"finetune.runs in params.yaml has no run {name}: choose one of {names}{nearest(name, runs)}")
+    return runs[name]
+
+
+def protocol_changes(view: str | None) -> dict[str, str]:
+    """What a run changes in the protocol: the view of a panorama, unless it names none."""
+    return {} if view is None else {"view": view}
+
+
+def finetuned_folder(params: Parameters, name: str) -> Path:
+    """Where the run ``name`` writes its model."""
+    return params.results / "finetuned" / name
+
+
+def read_finetuned(params: Parameters, name: str) -> Clip:
+    """The model that the run ``name`` trained, named after it."""
+    run = read_run(params, name)
+    return load_finetuned(read_model(params, run.model, **protocol_changes(run.view)), finetuned_folder(params, name))
+
+
+def read_training_panoramas(params: Parameters) -> tuple[ImageSet, ImageSet | None]:
+    """The panoramas to fine-tune on, and those set aside to choose runs by, None where none are.
+
+    Captions are paired with panoramas as the protocol says. Where it says ``order``, as the released training does, any
+    image file counts; the released training counts files that end in .jpg alone. The two agree on folders that hold
+    nothing but .jpg files. Raises ValueError where not at least one panorama is left to train on.
+    """
+    panoramas = load_image_set(params.finetune.image_set, pairing=params.protocol.pairing)
+    n_validation, total = params.finetune.n_validation, len(panoramas.table)
+    if not 0 <= n_validation < total:
+        raise ValueError(
+            f"finetune.n_validation is {n_validation}: expected at least 0 and fewer than the {total} panoramas of"
+            f" {panoramas.folder}"
+        )
+    last = replace(panoramas, name=VALIDATION, table=panoramas.table.tail(n_validation))
+    return panoramas.head(total - n_validation), last if n_validation else None
+
+
+def read_offset_panoramas(params: Parameters, training: ImageSet) -> ImageSet:
+    """The same panoramas from a second, offset viewpoint; ValueError where there are fewer of them."""
+    offset = load_image_set(params.finetune.offset_image_set, pairing=params.protocol.pairing)
+    if len(offset.table) < len(training.table):
+        raise ValueError(
+            f"{offset.folder} has {len(offset.table)} panoramas: expected one for each of the {len(training.table)} of"
+            f" {training.folder}, render it again"
+        )
+    return offset.head(len(training.table))

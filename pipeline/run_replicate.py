@@ -1,0 +1,118 @@
+"""Run a replicate, another profile, in a copy of the repository, and keep its tables.
+
+    python -m pipeline.run_replicate NAME
+
+Copies the tracked files as they are now to results/replicates/NAME, a DVC repository of its own that shares the cache, switches it to
+the profile NAME, and runs the stages that `replicates.NAME` in params.yaml lists. Writes figures/replicates/NAME: the CSV tables of
+these stages' notebooks, and provenance.json, which names the commit. A run that was killed goes on when it is started again.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from pipeline.error_messages import nearest, report
+from pipeline.parameters import read_params
+
+COPIES, KEPT_TABLES = Path("results", "replicates"), Path("figures", "replicates")
+OWN = {"results", "data", ".dvc", "dvc.lock"}  # what the copy keeps from an earlier run
+NOT_COPIED = ("dvc.lock", "params.yaml", ".dvc/embedded/")
+PACKAGE = Path("package")  # in the copy: holds lib/ under its name as a package, before the installed one
+
+
+def run(*command: str, folder: Path = Path(), capture: bool = False) -> str:
+    """Run a command in ``folder``, with the package that lies there; what it prints if ``capture``. RuntimeError if it fails."""
+    env = {**os.environ, "PYTHONPATH": str(folder.resolve() / PACKAGE)} if (folder / PACKAGE).is_dir() else None
+    done = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE if capture else None, text=True)
+    if done.returncode:
+        raise RuntimeError(f"`{' '.join(command)}` failed in {folder.resolve()}: see above")
+    return done.stdout or ""
+
+
+def copy_repository(folder: Path) -> None:
+    """Make ``folder`` a DVC repository with the tracked files of this one; results of an earlier run stay in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name not in OWN:
+            shutil.rmtree(entry)
+        elif entry.name not in OWN:
+            entry.unlink()
+    for name in run("git", "ls-files", "-z", capture=True).split("\0"):
+        if name and not name.startswith(NOT_COPIED) and Path(name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, folder / name)
+    (folder / PACKAGE).mkdir()
+    (folder / PACKAGE / "clip360").symlink_to(Path("..", "lib"), target_is_directory=True)
+    cache = run("dvc", "cache", "dir", capture=True).strip()
+    run("dvc", "config", "--quiet", "--local", "core.no_scm", "true", folder=folder)
+    run("dvc", "config", "--quiet", "--local", "cache.dir", cache, folder=folder)
+    run("dvc", "checkout", "--quiet", "data.dvc", folder=folder)
+
+
+def notebooks_of(stages: Sequence[str]) -> list[str]:
+    """The notebooks that stages render."""
+    defined = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    commands = [defined.get(stage, {}).get("cmd", "").split() for stage in stages]
+    for stage, command in zip(stages, commands, strict=True):
+        if "pipeline.run_notebook" not in command:
+            raise ValueError(
+                f"`replicates` in params.yaml lists {stage}: expected stages of dvc.yaml that render a notebook"
+            )
+    return [command[-1] for command in commands]
+
+
+def keep_tables(source: Path, notebooks: Sequence[str], target: Path, provenance: dict) -> None:
+    """Replace ``target`` by the CSV tables of ``notebooks``; ``source`` is the profile's folder of results."""
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for notebook in notebooks:
+        (partial / notebook).mkdir(parents=True)
+        for table in sorted((source / "figures" / notebook).glob("*.csv")):
+            shutil.copyfile(table, partial / notebook / table.name)
+    methods = partial / "07_adaptation_methods" / "methods.csv"
+    if methods.exists():
+        add_seconds(methods, source / "seconds")
+    text = json.dumps(provenance, indent=2, sort_keys=True) + "\n"
+    (partial / "provenance.json").write_text(text, encoding="utf-8", newline="\n")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+
+
+def add_seconds(methods: Path, folder: Path) -> None:
+    """Add a column with the seconds that each run trained, which is no output of its stage since it differs between runs."""
+    seconds = {path.stem: float(path.read_text(encoding="utf-8")) for path in folder.glob("*.txt")}
+    table = pd.read_csv(methods)
+    table = table.assign(seconds=table.model.map(seconds))
+    table.to_csv(methods, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run_replicate", description="Run a replicate.")
+    parser.add_argument("name", metavar="NAME", help="a key of `replicates` in params.yaml, and the name of a profile")
+    name = parser.parse_args(arguments).name
+    replicates = read_params().replicates
+    if name not in replicates:
+        raise ValueError(
+            f"there is no replicate {name} in params.yaml: choose one of {', '.join(replicates)}{nearest(name, replicates)}"
+        )
+    stages, folder = replicates[name], COPIES / name
+    notebooks = notebooks_of(stages)
+    commit = run("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty", capture=True).strip()
+    copy_repository(folder)
+    run(sys.executable, "-m", "pipeline.profiles", name, folder=folder)
+    run(sys.executable, "-m", "pipeline.run_parallel", *stages, folder=folder)
+    provenance = {"commit": commit, "profile": name, "stages": list(stages)}
+    keep_tables(folder / "results" / name, notebooks, KEPT_TABLES / name, provenance)
+    print(f"The tables of {', '.join(notebooks)} are in {KEPT_TABLES / name}: commit them.")
+
+
+if __name__ == "__main__":
+    report(main, *sys.argv[1:])

@@ -1,0 +1,44 @@
+"""Profiles switch params.yaml there and back, spare hand edits and do not collide."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.parameters import parse
+from pipeline.profiles import compose, profile_names, use_profile
+
+
+def read(path: str) -> dict:
+    return parse(Path(path).read_text(encoding="utf-8"), path)
+
+
+def test_the_committed_parameters_are_the_default_profile():
+    assert Path("params.yaml").read_bytes() == Path("profiles/world.yaml").read_bytes()
+
+
+def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypatch):
+    (tmp_path / "profiles").mkdir()
+    for path in Path("profiles").glob("*.yaml"):
+        (tmp_path / "profiles" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    use_profile("world")
+    default = Path("params.yaml").read_bytes()
+    assert default == Path("profiles/world.yaml").read_bytes()
+    for name in profile_names():
+        use_profile(name)
+        assert read("params.yaml")["profile"] == name
+        assert read("params.yaml").keys() == read("profiles/world.yaml").keys()
+    use_profile("world")
+    assert Path("params.yaml").read_bytes() == default
+    Path("params.yaml").write_bytes(default + b"# mine\n")
+    with pytest.raises(ValueError, match="was edited by hand"):
+        use_profile("tiny")
+    with pytest.raises(ValueError, match="there is no profile 'huge'"):
+        use_profile("huge")
+    assert Path("params.yaml").read_bytes() == default + b"# mine\n"
+
+
+def test_names_of_fine_tuning_runs_are_unique_over_all_profiles():
+    """Only they distinguish the stages `finetune@RUN`, and all profiles share dvc.lock."""
+    names = [run for profile in profile_names() for run in parse(compose(profile), profile)["finetune"]["runs"]]
+    assert len(names) == len(set(names)) > len(profile_names())
