@@ -4,6 +4,8 @@
 PANORAMA, PERSPECTIVE, CROP = "panorama", "perspective", "crop"
 # Column condition of measurements of an image as it is.
 UNSHIFTED = "unshifted"
+# Column ablation of measurements under the protocol as it is.
+BASELINE = "baseline"
 # Roles of image sets: a method learns from the first, is chosen by the second, and is reported on the third.
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 # The adaptation methods of arXiv 2604.24642.

@@ -97,8 +97,8 @@ def finetune(params: Parameters, name: str) -> None:
             **settings,
         )
         (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
-    with written_at_once(params.results / "seconds" / f"{name}.txt") as path:
-        path.write_text(f"{seconds:.1f}\n", encoding="utf-8")
+        with written_at_once(params.results / "seconds" / f"{name}.txt") as path:
+            path.write_text(f"{seconds:.1f}\n", encoding="utf-8")
 
 
 def train(clip: Clip, objective: Objective, params: Parameters, *, log_folder: Path, optimisation: dict) -> dict:

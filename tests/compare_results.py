@@ -51,7 +51,10 @@ def compare_files(old: Path, new: Path) -> Iterator[str]:
             if not other.is_file():
                 yield f"{other.relative_to(new)}: missing"
             elif path.suffix == ".csv":
-                if not pd.read_csv(path).to_numpy().astype(str).tolist() == pd.read_csv(other).to_numpy().astype(str).tolist():
+                if (
+                    not pd.read_csv(path).to_numpy().astype(str).tolist()
+                    == pd.read_csv(other).to_numpy().astype(str).tolist()
+                ):
                     yield f"{other.relative_to(new)}: other values"
             elif path.read_bytes() != other.read_bytes():
                 yield f"{other.relative_to(new)}: other bytes"

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from clip360.figures.style import COLUMN, image_set_label
-from clip360.stats.protocol_ablations import BASELINE
+from clip360.names import BASELINE
 
 EXACT = 1e-6  # points; smaller changes are drawn here
 

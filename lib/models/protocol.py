@@ -35,7 +35,8 @@ class Protocol:
     clamp_at_zero  s = max(100 cos, 0); released: s = 100 cos
     decimals       digits that scores are rounded to, or None (released: 4)
     jpeg_quality   None: images are shifted in memory; or the JPEG quality of the shifted images (released: files on disk)
-    pairing        images and captions are paired by ``name``, or, as released, by sorted ``order``
+    pairing        images and captions are paired by ``name``, or, as released, by sorted ``order`` of all image files (the
+                   released training lists .jpg files alone)
     long_texts     where a model truncates a text: ``report`` it, or stay ``silent`` as released
 
     Raises ValueError for a value outside its range.

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from clip360.names import BASELINE
 from clip360.stats.measurements import select
 from clip360.stats.signed_rank import mean, with_interval
 from clip360.stats.textual_probe import cue_tests
 from clip360.stats.visual_probe import shift_pivot, shift_tests
 
-BASELINE = "baseline"
 # Details of fine-tuning: (ablation, key of a run's specification, released value, other value).
 FINETUNING = (
     ("lora_targets", "method", "lora_as_released", "lora_attention"),

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip360.stats.protocol_ablations import BASELINE, ablation_table, finetuning_ablations
+from clip360.names import BASELINE
+from clip360.stats.protocol_ablations import ablation_table, finetuning_ablations
 from clip360.stats.tradeoff import finetuned_shift_tests
 from clip360.stats.visual_probe import stability_bound
 from tests.stats.long_tables import measurements
