@@ -85,6 +85,7 @@ def finetune(params: Parameters, name: str) -> None:
             "shift_range": run.shift_range,
             "view": run.view,
             "lora": lora,
+            "optimisation": optimisation,
         }
         save_finetuned(clip, folder, images=images, **settings)
         card = model_card(
@@ -92,7 +93,6 @@ def finetune(params: Parameters, name: str) -> None:
             model=run.model,
             image_set=params.finetune.image_set,
             n_images=n_images,
-            optimisation=optimisation,
             metrics=metrics,
             **settings,
         )

@@ -52,8 +52,8 @@ def compare_files(old: Path, new: Path) -> Iterator[str]:
                 yield f"{other.relative_to(new)}: missing"
             elif path.suffix == ".csv":
                 if (
-                    not pd.read_csv(path).to_numpy().astype(str).tolist()
-                    == pd.read_csv(other).to_numpy().astype(str).tolist()
+                    pd.read_csv(path).to_numpy().astype(str).tolist()
+                    != pd.read_csv(other).to_numpy().astype(str).tolist()
                 ):
                     yield f"{other.relative_to(new)}: other values"
             elif path.read_bytes() != other.read_bytes():

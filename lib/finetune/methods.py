@@ -135,14 +135,15 @@ def save_finetuned(
     shift_range: tuple[float, float],
     view: str | None = None,
     lora: Mapping,
+    optimisation: Mapping,
     images: Mapping[str, int],
 ) -> None:
     """Write the trained weights and ``method.json`` to an existing folder; equal weights give equal bytes.
 
     LoRA adapters are written in PEFT's format, all other weights as one safetensors file. ``clip`` is named after its
     frozen model. ``view`` is how the run shows a panorama to the model, None where it follows the protocol; ``lora`` holds
-    rank, alpha, dropout and seed. ``images`` counts the images that went through the image tower in training:
-    ``with_gradient`` and ``without_gradient``.
+    rank, alpha, dropout and seed, ``optimisation`` the optimiser's arguments of ``fine_tune``. ``images`` counts the images
+    that went through the image tower in training: ``with_gradient`` and ``without_gradient``.
     """
     weights = {name: weight.detach().cpu().contiguous() for name, weight in trained_weights(clip).items()}
     if find_method(method).is_lora:
@@ -156,6 +157,7 @@ def save_finetuned(
         "shift_range": list(shift_range),
         "view": view,
         "lora": dict(lora),
+        "optimisation": dict(optimisation),
         "trainable_parameters": sum(weight.numel() for weight in weights.values()),
         "images": dict(images),
     }

@@ -15,8 +15,8 @@ COSTS = ("trainable_parameters", "images_with_gradient", "images_without_gradien
 def read_runs(folder: Path, names: Iterable[str]) -> dict[str, dict]:
     """How each of the runs ``names`` was trained, as ``method.json`` in folder/NAME says: a dictionary by run.
 
-    Keys are model (the frozen one), method, lam, shift_range, lora, trainable_parameters, images, and view for a run that
-    names one. Raises FileNotFoundError for a run that was not trained, ValueError for a damaged file.
+    Keys are model (the frozen one), method, lam, shift_range, lora, optimisation, trainable_parameters, images, and view
+    for a run that names one. Raises FileNotFoundError for a run that was not trained, ValueError for a damaged file.
     """
     return {name: _read_run(Path(folder, name, METHOD_FILE)) for name in names}
 

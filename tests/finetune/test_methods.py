@@ -29,7 +29,7 @@ OFFSET = torch.randint(0, 256, (N, 3, 32, 64), generator=torch.Generator().manua
 INPUTS = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
 LORA = {"rank": 2, "alpha": 4, "dropout": 0.0, "seed": 0}
 OPTIMISATION = {"epochs": 2, "batch_size": 3, "lr": 1e-2, "weight_decay": 0.0, "max_grad_norm": 1.0, "seed": 0}
-RUN = {"lam": 0.5, "shift_range": [0.0, 1.0]}
+RUN = {"lam": 0.5, "shift_range": [0.0, 1.0], "optimisation": OPTIMISATION}
 TEXTS = [f"caption {k}" for k in range(N)]  # at which an untrained model scores above 0, so that all methods learn
 NAMES = {  # with what the names of the trained weights begin
     "positional_embedding": ("visual.positional_embedding",),
@@ -134,7 +134,6 @@ def test_the_model_card_says_what_the_folder_holds(base, name, tmp_path):
         "model": "base",
         "image_set": "set",
         "n_images": N,
-        "optimisation": OPTIMISATION,
         "metrics": {"loss": 1},
     }
     card = model_card("run", method=name, lora=LORA, **settings, **RUN)
