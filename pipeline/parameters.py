@@ -342,7 +342,7 @@ class CropOrModel(Section):
     n_images: Count
     views: DistinctNonempty[View]
     n_shifts: Shifts
-    n_windows: Shifts
+    n_windows: Annotated[int, Field(ge=3, le=1000)]  # the variance over in-window shifts other than 0 needs two of them
     controls: Controls
     control_yaw: Yaw
     scenes: dict[FolderName, RenderedScenes]

@@ -55,7 +55,7 @@ crop_or_model:
   n_images: {COUNT}
   views: [center_crop, squash]
   n_shifts: 4
-  n_windows: 2
+  n_windows: 4
   token_analysis: {{models: [{MODEL}], views: [squash], n_images: 2}}
   alpha: 0.05
   bootstrap: {{n_bootstrap: 100}}

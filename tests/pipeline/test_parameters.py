@@ -143,6 +143,7 @@ FAULTS = {
     "pretraining.n_images": (17_000, "expected a fraction for which `training_pictures` has enough images"),
     "visual_probe.n_curve_shifts": (30, "is 30: expected a multiple of `visual_probe.n_shifts`"),
     "crop_or_model.n_shifts": (12, "is 12: expected a multiple of `crop_or_model.n_windows`"),
+    "crop_or_model.n_windows": (2, "is 2: expected at least 3"),
     "pretraining.architecture.vision_cfg.patch_size": (7, "is 48: expected a multiple of `pretraining.architecture.vision_cfg.patch_size`"),
     "pretraining.architecture.vision_cfg.head_width": (40, "is 96: expected a multiple of `pretraining.architecture.vision_cfg.head_width`"),
     "pretraining.architecture.text_cfg.heads": (5, "is 96: expected a multiple of `pretraining.architecture.text_cfg.heads`"),
