@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,20 @@ from pathlib import Path
 
 import psutil
 
-from tools.fault_injection.runs import ENTRANCES, finish, running_stages, stage_commands, start, text_of
+from tools.fault_injection.runs import (
+    ENTRANCES,
+    finish,
+    running_commands,
+    running_stages,
+    stage_commands,
+    start,
+    text_of,
+)
 
-VICTIMS = ("group", "engine", "stage")  # all processes of the run; the one that was started; the stage's own
+VICTIMS = ("group", "engine", "stage")  # all processes of the run; the one that starts stages; one stage's own
 POLL = 0.05  # seconds between looks at what runs
 GONE = 10.0  # seconds within which everything that a killed process started must end
+FINISHED = 300.0  # seconds within which stages must end that `make repro` had given to DVC before it was killed
 
 
 @dataclass
@@ -32,24 +42,22 @@ class Kills:
 
 
 def measure_stages(folder: Path) -> tuple[dict[str, str], Counter]:
-    """Run the pipeline undisturbed: the stage of every command, and for how many seconds each ran."""
+    """Run the pipeline undisturbed: the stage of every command, and for how many seconds each stage ran."""
     seconds, before = Counter(), time.monotonic()
-    with start(folder, ENTRANCES["dvc repro"]) as (run, printed):
-        finish(run, printed)
-    commands = stage_commands(folder)
-    forget(folder, set(commands.values()))
     with start(folder, ENTRANCES["dvc repro"]) as (run, printed):
         while run.poll() is None:
             time.sleep(POLL)
             now = time.monotonic()
-            seconds.update(dict.fromkeys(running_stages(run, commands), now - before))
+            seconds.update(dict.fromkeys(running_commands(run), now - before))
             before = now
         finish(run, printed)
-    return commands, seconds
+    # dvc.lock also holds stages of other profiles, and frozen ones: only those that ran can be killed.
+    commands = {command: stage for command, stage in stage_commands(folder).items() if seconds[command]}
+    return commands, Counter({stage: seconds[command] for command, stage in commands.items()})
 
 
-def forget(folder: Path, stages: set[str]) -> None:
-    """Remove all results, and what DVC could restore them from without running the ``stages`` again."""
+def forget(folder: Path) -> None:
+    """Remove all results, and what DVC could restore them from without running the stages again."""
     shutil.rmtree(folder / "results", ignore_errors=True)
     shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
@@ -61,7 +69,7 @@ def kill_repeatedly(folder: Path, commands: dict[str, str], seconds: Counter, *,
     while record.victims.total() < kills or {kind(stage) for stage in record.stages} < kinds:
         entrance = next(entrances)
         if not strike(folder, entrance, commands, seconds, rng, record):
-            forget(folder, set(commands.values()))  # nothing was left to run
+            forget(folder)  # nothing was left to run
     for entrance in ("dvc repro", "make repro"):
         with start(folder, ENTRANCES[entrance]) as (run, printed):
             finish(run, printed)
@@ -84,7 +92,7 @@ def strike(
         time.sleep(rng.uniform(0, seconds[aimed]))
         hit = running_stages(run, commands)
         victim = rng.choice(VICTIMS)
-        record.broken += kill(victim, run, list(hit.values()))
+        record.broken += kill(victim, entrance, run, list(hit.values()))
         if "Traceback" in (text := text_of(printed)):
             record.broken.append(f"{victim} was killed, and the run ended with a traceback: {text[-1500:]}")
     record.victims[victim] += 1
@@ -98,11 +106,14 @@ def strike(
 
 
 def advise(folder: Path, text: str, record: Kills) -> None:
-    """A run that refuses to go on must say what to do: here the lock file is corrupted, and git has the last one."""
-    if "dvc.lock" not in text or "Traceback" in text:
+    """A run that refuses to go on must name the damaged file: git has the last dvc.lock, the other is removed by hand."""
+    if "Traceback" in text or not {"dvc.lock", "rwlock"} & set(re.findall(r"dvc\.lock|rwlock", text)):
         raise RuntimeError(f"a run failed, and did not say what to do:\n{text[-2000:]}")
     record.advised.append(text.strip().splitlines()[-1])
-    subprocess.run(["git", "checkout", "--quiet", "dvc.lock"], cwd=folder, check=True)
+    if "rwlock" in text:
+        Path(folder, ".dvc", "tmp", "rwlock").unlink(missing_ok=True)
+    else:
+        subprocess.run(["git", "checkout", "--quiet", "dvc.lock"], cwd=folder, check=True)
 
 
 def wait_for_stage(run: subprocess.Popen, commands: dict[str, str], record: Kills, rng: random.Random) -> str | None:
@@ -116,24 +127,33 @@ def wait_for_stage(run: subprocess.Popen, commands: dict[str, str], record: Kill
     return None
 
 
-def kill(victim: str, run: subprocess.Popen, stages: list[psutil.Process]) -> list[str]:
-    """SIGKILL to the victim; what of the run lives on when it should be over."""
+def kill(victim: str, entrance: str, run: subprocess.Popen, stages: list[psutil.Process]) -> list[str]:
+    """SIGKILL to the victim; what of the run lives on when it should be over.
+
+    What `make repro` had given to DVC goes on to the end of its stage, for which the next `make repro` waits.
+    """
     family = psutil.Process(run.pid).children(recursive=True)
     try:
         if victim == "stage" and stages:
             stages[0].kill()
         elif victim == "engine":
-            run.kill()
+            engine_of(run, family).kill()
         else:
             os.killpg(run.pid, signal.SIGKILL)
     except (ProcessLookupError, psutil.NoSuchProcess):
         pass
     run.wait()
-    _, alive = psutil.wait_procs(family, timeout=GONE)
+    _, alive = psutil.wait_procs(family, timeout=GONE if entrance != "make repro" else FINISHED)
     left = [f"{victim} was killed, but `{' '.join(process.cmdline())}` lives on" for process in alive]
     for process in alive:
         process.kill()
     return left
+
+
+def engine_of(run: subprocess.Popen, family: list[psutil.Process]) -> psutil.Process:
+    """The process that starts the stages: the one that `make` has started, or DVC."""
+    parallel = [process for process in family if "pipeline.run_parallel" in process.cmdline()]
+    return parallel[0] if parallel else psutil.Process(run.pid)
 
 
 def kind(stage: str) -> str:

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 from tests.copies import environment
 
-# Every way in which people start the pipeline; STAGE stands for one stage.
+# Every way in which people start the pipeline; STAGE stands for one stage. The environment of a copy is never set up anew.
 ENTRANCES = {
-    "make repro": ("make", "repro"),
+    "make repro": ("make", "--assume-old=.venv/installed", "repro"),
     "dvc repro": ("dvc", "repro"),
     "dvc repro STAGE": ("dvc", "repro", "STAGE"),
 }
@@ -60,18 +60,21 @@ def read_lock(folder: Path) -> dict:
     return YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))
 
 
-def running_stages(run: subprocess.Popen, commands: dict[str, str]) -> dict[str, psutil.Process]:
-    """The stages that run now, each with its process."""
+def running_commands(run: subprocess.Popen) -> dict[str, psutil.Process]:
+    """The commands of stages that run now, as dvc.yaml spells them, each with its process."""
     found = {}
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(run.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 words = process.cmdline()
-                if "-m" in words:
-                    command = " ".join(["python", *words[words.index("-m") :]])
-                    if command in commands:
-                        found[commands[command]] = process
+                if words[1:2] == ["-m"] and words[2].startswith("pipeline."):
+                    found[" ".join(["python", *words[1:]])] = process
     return found
+
+
+def running_stages(run: subprocess.Popen, commands: dict[str, str]) -> dict[str, psutil.Process]:
+    """The stages that run now, each with its process; ``commands`` names the stage of every command."""
+    return {commands[command]: process for command, process in running_commands(run).items() if command in commands}
 
 
 def differences(disturbed: Path, whole: Path) -> list[str]:
