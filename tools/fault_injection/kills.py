@@ -8,15 +8,18 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
 import psutil
+from ruamel.yaml import YAML
 
 from tools.fault_injection.runs import (
     ENTRANCES,
     finish,
+    read_lock,
     running_commands,
     running_stages,
     stage_commands,
@@ -26,6 +29,7 @@ from tools.fault_injection.runs import (
 
 VICTIMS = ("group", "engine", "stage")  # all processes of the run; the one that starts stages; one stage's own
 POLL = 0.05  # seconds between looks at what runs
+FEW = 5  # stages that run again at a time
 GONE = 10.0  # seconds within which everything that a killed process started must end
 FINISHED = 300.0  # seconds within which stages must end that `make repro` had given to DVC before it was killed
 
@@ -44,7 +48,7 @@ class Kills:
 def measure_stages(folder: Path) -> tuple[dict[str, str], Counter]:
     """Run the pipeline undisturbed: the stage of every command, and for how many seconds each stage ran."""
     seconds, before = Counter(), time.monotonic()
-    with start(folder, ENTRANCES["dvc repro"]) as (run, printed):
+    with start(folder, ENTRANCES["make repro"]) as (run, printed):
         while run.poll() is None:
             time.sleep(POLL)
             now = time.monotonic()
@@ -56,31 +60,45 @@ def measure_stages(folder: Path) -> tuple[dict[str, str], Counter]:
     return commands, Counter({stage: seconds[command] for command, stage in commands.items()})
 
 
-def forget(folder: Path) -> None:
-    """Remove all results, and what DVC could restore them from without running the stages again."""
-    shutil.rmtree(folder / "results", ignore_errors=True)
+def forget(folder: Path, stages: Iterable[str]) -> None:
+    """Remove what DVC knows of the stages, so that it runs them again."""
+    lock = read_lock(folder)
+    for stage in stages:
+        lock["stages"].pop(stage, None)
+    YAML(typ="safe").dump(lock, folder / "dvc.lock")
     shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 
 def kill_repeatedly(folder: Path, commands: dict[str, str], seconds: Counter, *, kills: int, seed: int) -> Kills:
-    """Run the pipeline until it is done, killed about ``kills`` times, each kind of stage at least once."""
+    """Run the pipeline until it is done, killed about ``kills`` times, each kind of stage at least once.
+
+    Once it is whole, some stages are forgotten and run again: one of each kind that no kill has hit, or a few of any.
+    """
     rng, record, entrances = random.Random(seed), Kills(), cycle(ENTRANCES)
-    kinds = {kind(stage) for stage in commands.values()}
-    while record.victims.total() < kills or {kind(stage) for stage in record.stages} < kinds:
-        entrance = next(entrances)
-        if not strike(folder, entrance, commands, seconds, rng, record):
-            forget(folder)  # nothing was left to run
+    while record.victims.total() < kills or spared(commands, record):
+        if not strike(folder, next(entrances), commands, seconds, rng, record):
+            again = [rng.choice(stages) for stages in spared(commands, record).values()]
+            forget(folder, again or rng.sample(sorted(set(commands.values())), FEW))
     for entrance in ("dvc repro", "make repro"):
         with start(folder, ENTRANCES[entrance]) as (run, printed):
             finish(run, printed)
     return record
 
 
+def spared(commands: dict[str, str], record: Kills) -> dict[str, list[str]]:
+    """The stages of each kind that no kill has hit."""
+    hit, kinds = {kind(stage) for stage in record.stages}, {}
+    for stage in sorted(set(commands.values())):
+        if kind(stage) not in hit:
+            kinds.setdefault(kind(stage), []).append(stage)
+    return kinds
+
+
 def strike(
     folder: Path, entrance: str, commands: dict[str, str], seconds: Counter, rng: random.Random, record: Kills
 ) -> bool:
     """Start the pipeline and kill it at a random moment of a stage not hit so far, or of any; whether anything ran."""
-    stage = rng.choice(sorted(set(commands.values())))
+    stage = rng.choice(sum(spared(commands, record).values(), []) or sorted(set(commands.values())))
     command = [stage if word == "STAGE" else word for word in ENTRANCES[entrance]]
     with start(folder, command) as (run, printed):
         aimed = wait_for_stage(run, commands, record, rng)
@@ -97,7 +115,7 @@ def strike(
             record.broken.append(f"{victim} was killed, and the run ended with a traceback: {text[-1500:]}")
     record.victims[victim] += 1
     record.entrances[entrance] += 1
-    record.stages.update(hit)
+    record.stages.update(hit.keys())
     print(
         f"{record.victims.total():3d}  {entrance:15s}  {victim:6s}  {', '.join(sorted(hit)) or 'between stages'}",
         flush=True,
