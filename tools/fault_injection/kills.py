@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -170,8 +171,11 @@ def kill(victim: str, entrance: str, run: subprocess.Popen, stages: list[psutil.
 
 def engine_of(run: subprocess.Popen, family: list[psutil.Process]) -> psutil.Process:
     """The process that starts the stages: the one that `make` has started, or DVC."""
-    parallel = [process for process in family if "pipeline.run_parallel" in process.cmdline()]
-    return parallel[0] if parallel else psutil.Process(run.pid)
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            if "pipeline.run_parallel" in process.cmdline():
+                return process
+    return psutil.Process(run.pid)
 
 
 def kind(stage: str) -> str:
