@@ -178,6 +178,7 @@ class ProtocolChanges(Section):
 class Compute(Section):
     device: _text("cpu, cuda or cuda:NUMBER", r"cpu|cuda(:\d{1,3})?") | None
     threads: Annotated[int, Field(ge=1, le=1024)] | None
+    one_code_path: bool
     batch_size: Count
 
 
