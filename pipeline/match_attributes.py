@@ -1,7 +1,7 @@
 """Match the frozen embeddings of a model by small trained heads: do embeddings contain attributes that the cosine ignores?
 
 Reads results/PROFILE/models/MODEL, results/PROFILE/text_embeddings/MODEL.safetensors, the image sets, and the set that models are
-fine-tuned on: heads learn from crops of all its objects and answer the questions of pipeline/evaluate_capabilities.py about the
+fine-tuned on: heads learn from crops of all its objects and answer the questions of pipeline/capabilities.py about the
 image sets. Writes results/PROFILE/measurements/matching/MODEL.parquet.
 """
 
@@ -24,8 +24,8 @@ from clip360.scoring.embedding import embed_texts
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.captions import SUBSTITUTABLE
 from clip360.world.scene import Scene
+from pipeline.capabilities import embed_crops, embed_views, object_yaws
 from pipeline.error_messages import report
-from pipeline.evaluate_capabilities import embed_crops, embed_views, object_yaws
 from pipeline.inputs import load_probe_set, read_model
 from pipeline.outputs import read_text_embeddings, write_measurements
 from pipeline.parameters import Capabilities, Parameters, read_params

@@ -69,9 +69,7 @@ def read_text_embeddings(params: Parameters, model: str) -> dict[str, Tensor]:
     """
     path = _text_embeddings(params, model)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: run `python -m pipeline.evaluate_capabilities --frozen {model}`"
-        )
+        raise FileNotFoundError(f"{path} does not exist: run `python -m pipeline.evaluate_model --frozen {model}`")
     with safe_open(path, framework="pt") as file:
         texts, embeddings = json.loads(file.metadata()["texts"]), file.get_tensor("embeddings")
     return dict(zip(texts, embeddings, strict=True))

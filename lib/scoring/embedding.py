@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import torch.nn.functional as F
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
@@ -114,6 +113,9 @@ def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor],
                 parts.append(F.normalize(embeds.float(), dim=-1).cpu())
                 start += len(part)
             except RuntimeError as error:
+                # Imported here: it takes seconds, and only a batch that does not fit needs it.
+                from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
                 if len(part) == 1 or not should_reduce_batch_size(error):
                     raise
                 max_batch = len(part) // 2

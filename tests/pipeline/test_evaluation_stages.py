@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from clip360.data.image_set import ImageRecord, write_image_set
 from clip360.models.clip import load_clip
-from pipeline import evaluate_capabilities, evaluate_pretraining, match_attributes, score_tradeoff, train_clip
+from pipeline import capabilities, evaluate_model, evaluate_pretraining, match_attributes, tradeoff, train_clip
 from pipeline.inputs import load_probe_set, read_image_set, read_model
 from pipeline.outputs import (
     folder_written_at_once,
@@ -68,7 +68,7 @@ def test_all_stages_pair_images_and_captions_as_the_protocol_says(params, pairin
     assert pairs(load_probe_set(params, "probe")) == expected
     assert pairs(read_image_set(params, "probe", read_model(params, "small"))) == expected
 
-    sets = list(score_tradeoff.read_image_sets(params))
+    sets = list(tradeoff.read_image_sets(params))
     assert [pairs(image_set) for image_set in sets] == [expected, expected[:1], expected[2:]]
 
     received = []
@@ -77,11 +77,8 @@ def test_all_stages_pair_images_and_captions_as_the_protocol_says(params, pairin
         received.append(pairs(image_set))
         return []
 
-    monkeypatch.setattr(evaluate_capabilities, "read_params", lambda: params)
-    monkeypatch.setattr(evaluate_capabilities, "evaluate", record)
-    monkeypatch.setattr(evaluate_capabilities, "write_measurements", lambda *_: None)
-    monkeypatch.setattr(evaluate_capabilities, "write_text_embeddings", lambda *_: None)
-    evaluate_capabilities.main("--frozen", "small")
+    monkeypatch.setattr(capabilities, "evaluate_image_set", record)
+    assert list(capabilities.evaluate_capabilities(params, clip)) == []
     assert received == [expected]
 
     received.clear()
@@ -99,20 +96,20 @@ def test_unknown_names_are_reported_with_the_choices(params, monkeypatch):
         read_model(params, "big")
     with pytest.raises(ValueError, match="has no image set other: choose one of probe"):
         load_probe_set(params, "other")
-    for stage in (score_tradeoff, train_clip):
+    for stage in (evaluate_model, train_clip):
         monkeypatch.setattr(stage, "read_params", lambda: params)
     with pytest.raises(
         ValueError, match="finetune.training_free in params.yaml has no model big: choose one of clip_p30"
     ):
-        score_tradeoff.main("--training-free", "big")
+        evaluate_model.main("--training-free", "big")
     with pytest.raises(ValueError, match="no run big.*choose one of tiny_p30"):
-        score_tradeoff.main("big")
+        evaluate_model.main("big")
     with pytest.raises(ValueError, match="has no model big: choose one of clip_p00, clip_p30"):
         train_clip.main("big")
 
 
 def test_a_stage_without_its_argument_prints_its_usage(capsys):
-    for stage in (score_tradeoff, evaluate_capabilities, match_attributes, train_clip):
+    for stage in (evaluate_model, match_attributes, train_clip):
         with pytest.raises(SystemExit) as stopped:
             stage.main()
         assert stopped.value.code == 2 and "usage: python -m pipeline." in capsys.readouterr().err
@@ -144,7 +141,7 @@ def test_a_stage_that_is_stopped_leaves_the_output_of_the_last_one(params, tmp_p
 
 def test_text_embeddings_come_back_as_written(params):
     embeddings = {"a text": torch.tensor([1.0, 2.0]), "": torch.tensor([3.0, 4.0])}
-    with pytest.raises(FileNotFoundError, match="run `python -m pipeline.evaluate_capabilities --frozen small`"):
+    with pytest.raises(FileNotFoundError, match="run `python -m pipeline.evaluate_model --frozen small`"):
         read_text_embeddings(params, "small")
     write_text_embeddings(embeddings, params, "small")
     stored = read_text_embeddings(params, "small")

@@ -98,7 +98,7 @@ def test_a_parallel_run_gives_the_same(clone):
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_order_of_sets_changes_nothing(clone, seed):
     """Python draws it anew in every process."""
-    command = (sys.executable, "-m", "pipeline.evaluate_capabilities", "--frozen", "clip_p30")
+    command = (sys.executable, "-m", "pipeline.evaluate_model", "--frozen", "clip_p30")
     succeeds(call(clone, *command, PYTHONHASHSEED=seed))
     assert "Data and pipelines are up to date." in call(clone, "dvc", "status").stdout
 
@@ -199,7 +199,7 @@ def test_a_new_model_is_all_that_is_computed(clone):
     shutil.rmtree(clone / "results/tiny/models/clip_new")
     stages = [line.split("'")[1].partition("@") for line in due.splitlines() if line.startswith("Running stage")]
     scored = {name for name, _, item in stages if "clip_new" in item}
-    assert scored == {"score_probes", "score_frozen", "score_view_modes", "evaluate_frozen"}
+    assert scored == {"score_probes", "score_view_modes", "evaluate_frozen"}
     others = {name for name, _, item in stages if "clip_new" not in item}
     notebooks = {
         *("pretraining", "textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "protocol_ablations"),
@@ -264,7 +264,7 @@ def test_a_changed_notebook_fails(clone, change, fault):
         (("score_probes", "clip_p00", "world_moon"), "params.yaml has no image set world_moon: choose one of"),
         (("train_clip", "clip_p99"), "has no model clip_p99: choose one of clip_p00"),
         (("finetune", "tiny_p99"), "finetune.runs in params.yaml has no run tiny_p99: choose one of tiny_p30"),
-        (("score_tradeoff", "--frozen", "clip_p99"), "params.yaml has no model clip_p99"),
+        (("evaluate_model", "--frozen", "clip_p99"), "params.yaml has no model clip_p99"),
         (
             ("render_image_set", "finetuned"),
             "has no set finetuned: choose one of finetune, finetune_moved; did you mean",

@@ -1,16 +1,9 @@
-"""Score a model for the trade-off between stability and capability: shifts, retrieval, zero-shot classification.
+"""The trade-off between stability and capability of a model: shifts, retrieval, zero-shot classification.
 
-    python -m pipeline.score_tradeoff RUN                    a fine-tuned model
-    python -m pipeline.score_tradeoff --frozen MODEL         a frozen model
-    python -m pipeline.score_tradeoff --training-free MODEL  a frozen model with all its methods that need no training
-
-Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets and the set that models are fine-tuned on: its
-training panoramas, as many as its validation panoramas, and these. Writes results/PROFILE/measurements/tradeoff/NAME.parquet, NAME
-being RUN, MODEL or MODEL_training_free.
+The image sets are those of the probes and the set that models are fine-tuned on: its training panoramas, as many as its
+validation panoramas, and these.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -24,35 +17,13 @@ from clip360.models.clip import Clip
 from clip360.models.positional_embeddings import with_positional_embedding
 from clip360.scoring.shifts import embed_distinct, shift_fractions
 from clip360.scoring.views import perspective_view
-from pipeline.error_messages import report
-from pipeline.finetuned import protocol_changes, read_finetuned, read_training_panoramas
+from pipeline.finetuned import protocol_changes, read_training_panoramas
 from pipeline.inputs import load_probe_set, read_model
-from pipeline.outputs import write_measurements
-from pipeline.parameters import Parameters, read_params
+from pipeline.parameters import Parameters
 from pipeline.scenes import read_scenes
 
 
-def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.score_tradeoff",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("run", metavar="RUN", nargs="?", help="a key of finetune.runs in params.yaml")
-    target.add_argument("--frozen", metavar="MODEL", help="one of `models` in params.yaml")
-    target.add_argument("--training-free", metavar="MODEL", help="a key of finetune.training_free in params.yaml")
-    options = parser.parse_args(arguments)
-    params = read_params()
-    if model := options.training_free:
-        write_measurements(list(score_training_free(params, model)), params, "tradeoff", f"{model}_training_free")
-        return
-    name = options.frozen or options.run
-    clip = read_model(params, name) if options.frozen else read_finetuned(params, name)
-    write_measurements(list(score(params, clip, {name: 1})), params, "tradeoff", name)
-
-
-def score_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:
+def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:
     """Measurements of a frozen model with every method of finetune.training_free.
 
     Methods that share a view and a positional embedding share their embeddings too.
@@ -69,10 +40,10 @@ def score_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame
     for (view, positional_embedding), names in groupby(sorted(methods, key=lambda x: str(network_use(x))), network_use):
         clip = read_model(params, model, **protocol_changes(view))
         clip = with_positional_embedding(clip, positional_embedding)
-        yield from score(params, clip, {name: methods[name].n_shifts for name in names})
+        yield from measure_tradeoff(params, clip, {name: methods[name].n_shifts for name in names})
 
 
-def score(params: Parameters, clip: Clip, n_averaged: Mapping[str, int]) -> Iterator[pd.DataFrame]:
+def measure_tradeoff(params: Parameters, clip: Clip, n_averaged: Mapping[str, int]) -> Iterator[pd.DataFrame]:
     """Measurements of one model under several names, each with the number of shifts whose mean embedding represents an image.
 
     One table for each image set and name. The shifts are those of the visual probe and some halfway between two of them; where a
@@ -109,7 +80,3 @@ def read_image_sets(params: Parameters) -> Iterator[ImageSet]:
     yield training.head(params.finetune.n_validation or None)
     if validation:
         yield validation
-
-
-if __name__ == "__main__":
-    report(main, *sys.argv[1:])

@@ -1,18 +1,9 @@
-"""Evaluate the capabilities of a model: zero-shot classification, retrieval, fine-grained discrimination, viewpoint consistency.
+"""The capabilities of a model: zero-shot classification, retrieval, fine-grained discrimination, viewpoint consistency.
 
-    python -m pipeline.evaluate_capabilities RUN             a fine-tuned model
-    python -m pipeline.evaluate_capabilities --frozen MODEL  a frozen model
-
-Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets and results/PROFILE/viewpoints. Writes
-results/PROFILE/measurements/capabilities/NAME.parquet, NAME being RUN or MODEL, with the columns that
-lib/evaluation/capabilities.py describes; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings
-of all texts, which runs from that model read unless they train the text tower.
+lib/evaluation/capabilities.py describes the columns.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import pandas as pd
 from torch import Tensor
@@ -27,7 +18,6 @@ from clip360.evaluation.capabilities import (
     viewpoint_consistency,
     zero_shot_classification,
 )
-from clip360.finetune.methods import find_method
 from clip360.geometry.crops import crops
 from clip360.models.clip import Clip
 from clip360.names import CROP, PANORAMA, PERSPECTIVE
@@ -36,44 +26,18 @@ from clip360.scoring.shifts import embed_distinct, shift_fractions
 from clip360.scoring.views import Shift, perspective_view
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.scene import Scene
-from pipeline.error_messages import report
-from pipeline.finetuned import read_finetuned, read_run
-from pipeline.inputs import load_probe_set, read_model
-from pipeline.outputs import read_text_embeddings, write_measurements, write_text_embeddings
-from pipeline.parameters import Parameters, read_params
+from pipeline.inputs import load_probe_set
+from pipeline.parameters import Parameters
 from pipeline.scenes import read_scenes
 
 
-def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.evaluate_capabilities",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("run", metavar="RUN", nargs="?", help="a key of finetune.runs in params.yaml")
-    target.add_argument("--frozen", metavar="MODEL", help="one of `models` in params.yaml")
-    options = parser.parse_args(arguments)
-    params, name = read_params(), options.frozen or options.run
-    if options.frozen:
-        clip = replace(read_model(params, name), text_cache={})
-    else:
-        clip = replace(read_finetuned(params, name), name=name, text_cache=text_cache_of(params, name))
-    parts = []
-    for image_set in params.image_sets:
-        parts += evaluate(params, clip, load_probe_set(params, image_set).head(params.capabilities.n_images))
-    write_measurements(parts, params, "capabilities", name)
-    if options.frozen:
-        write_text_embeddings(clip.text_cache, params, name)
+def evaluate_capabilities(params: Parameters, clip: Clip) -> Iterator[pd.DataFrame]:
+    """Measurements of all capabilities on the first images of every image set."""
+    for name in params.image_sets:
+        yield from evaluate_image_set(params, clip, load_probe_set(params, name).head(params.capabilities.n_images))
 
 
-def text_cache_of(params: Parameters, name: str) -> dict[str, Tensor]:
-    """The frozen model's text embeddings, which hold for the run ``name`` too; none where the run trains the text tower."""
-    run = read_run(params, name)
-    return {} if find_method(run.method).trains_text else read_text_embeddings(params, run.model)
-
-
-def evaluate(params: Parameters, clip: Clip, image_set: ImageSet) -> Iterator[pd.DataFrame]:
+def evaluate_image_set(params: Parameters, clip: Clip, image_set: ImageSet) -> Iterator[pd.DataFrame]:
     """Measurements of all capabilities on one image set; where its scenes are unknown, of those that need none."""
     study, table, generic_cues = params.capabilities, image_set.table, params.textual_probe.generic_cues
     format_cues = table.cue if "cue" in table else pd.Series(generic_cues[0], index=table.index)
@@ -137,7 +101,3 @@ def evaluate_offsets(
     evaluation, categories = Evaluation(clip, image_set, images), categories[: len(images)]
     for view in views:
         yield viewpoint_consistency(evaluation, view, "offset_consistency", by_view[view], categories, cues[view])
-
-
-if __name__ == "__main__":
-    report(main, *sys.argv[1:])

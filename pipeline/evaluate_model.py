@@ -1,0 +1,65 @@
+"""Evaluate a model: its trade-off between stability and capability, and each capability.
+
+    python -m pipeline.evaluate_model RUN                    a fine-tuned model
+    python -m pipeline.evaluate_model --frozen MODEL         a frozen model
+    python -m pipeline.evaluate_model --training-free MODEL  a frozen model with all its methods that need no training: the trade-off
+
+Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets, the set that models are fine-tuned on, and
+results/PROFILE/viewpoints. Writes results/PROFILE/measurements/tradeoff/NAME.parquet and .../capabilities/NAME.parquet, NAME being RUN,
+MODEL or MODEL_training_free; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings of all texts,
+which runs from that model read unless they train the text tower.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+
+from torch import Tensor
+
+from clip360.finetune.methods import find_method
+from clip360.models.clip import Clip
+from pipeline.capabilities import evaluate_capabilities
+from pipeline.error_messages import report
+from pipeline.finetuned import read_finetuned, read_run
+from pipeline.inputs import read_model
+from pipeline.outputs import read_text_embeddings, write_measurements, write_text_embeddings
+from pipeline.parameters import Parameters, read_params
+from pipeline.tradeoff import measure_tradeoff, measure_training_free
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluate_model",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("run", metavar="RUN", nargs="?", help="a key of finetune.runs in params.yaml")
+    target.add_argument("--frozen", metavar="MODEL", help="one of `models` in params.yaml")
+    target.add_argument("--training-free", metavar="MODEL", help="a key of finetune.training_free in params.yaml")
+    options, params = parser.parse_args(arguments), read_params()
+    if model := options.training_free:
+        write_measurements(list(measure_training_free(params, model)), params, "tradeoff", f"{model}_training_free")
+    elif model := options.frozen:
+        clip = replace(read_model(params, model), text_cache={})
+        evaluate(params, clip, model)
+        write_text_embeddings(clip.text_cache, params, model)
+    else:
+        run = options.run
+        evaluate(params, replace(read_finetuned(params, run), text_cache=text_cache_of(params, run)), run)
+
+
+def evaluate(params: Parameters, clip: Clip, name: str) -> None:
+    """Write both tables of one model under ``name``."""
+    write_measurements(list(measure_tradeoff(params, clip, {name: 1})), params, "tradeoff", name)
+    write_measurements(list(evaluate_capabilities(params, replace(clip, name=name))), params, "capabilities", name)
+
+
+def text_cache_of(params: Parameters, name: str) -> dict[str, Tensor]:
+    """The frozen model's text embeddings, which hold for the run ``name`` too; none where the run trains the text tower."""
+    run = read_run(params, name)
+    return {} if find_method(run.method).trains_text else read_text_embeddings(params, run.model)
+
+
+if __name__ == "__main__":
+    report(main, *sys.argv[1:])
