@@ -19,11 +19,11 @@ from clip360.evaluation.capabilities import (
     zero_shot_classification,
 )
 from clip360.geometry.crops import crops
+from clip360.geometry.views import Shift, perspective_view, shift_fractions
 from clip360.models.clip import Clip
 from clip360.names import CROP, PANORAMA, PERSPECTIVE
 from clip360.scoring.embedding import embed_images
-from clip360.scoring.shifts import embed_distinct, shift_fractions
-from clip360.scoring.views import Shift, perspective_view
+from clip360.scoring.shifts import embed_distinct
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.scene import Scene
 from pipeline.inputs import load_probe_set

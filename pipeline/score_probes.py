@@ -7,11 +7,11 @@ and results/PROFILE/measurements/visual_probe/MODEL__IMAGE_SET.parquet. Each pan
 import argparse
 import sys
 
+from clip360.geometry.views import perspective_view, shift_fractions
 from clip360.names import PANORAMA, PERSPECTIVE
 from clip360.scoring.clip_score import cue_measurements
 from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.scoring.shifts import shift_fractions, shift_measurements, shift_views
-from clip360.scoring.views import perspective_view
+from clip360.scoring.shifts import shift_measurements, shift_views
 from pipeline.error_messages import report
 from pipeline.inputs import read_image_set, read_model
 from pipeline.outputs import write_measurements

@@ -10,11 +10,12 @@ import sys
 import pandas as pd
 
 from clip360.data.image_set import ImageSet
+from clip360.geometry.views import shift_fractions
 from clip360.models.clip import Clip
 from clip360.names import BASELINE, PANORAMA
 from clip360.scoring.clip_score import cue_measurements
 from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.scoring.shifts import shift_fractions, shift_measurements, shift_views
+from clip360.scoring.shifts import shift_measurements, shift_views
 from pipeline.error_messages import report
 from pipeline.inputs import read_image_set, read_model
 from pipeline.outputs import write_measurements

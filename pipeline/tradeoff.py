@@ -13,10 +13,10 @@ import pandas as pd
 from clip360.data.image_set import ImageSet
 from clip360.evaluation.pretraining_evaluation import scene_category_phrases
 from clip360.evaluation.tradeoff import average_shifts, tradeoff_measurements, tradeoff_views
+from clip360.geometry.views import perspective_view, shift_fractions
 from clip360.models.clip import Clip
 from clip360.models.positional_embeddings import with_positional_embedding
-from clip360.scoring.shifts import embed_distinct, shift_fractions
-from clip360.scoring.views import perspective_view
+from clip360.scoring.shifts import embed_distinct
 from pipeline.finetuned import protocol_changes, read_training_panoramas
 from pipeline.inputs import load_probe_set, read_model
 from pipeline.parameters import Parameters

@@ -12,12 +12,12 @@ from clip360.data.image_set import ImageSet
 from clip360.data.prompts import prompt
 from clip360.evaluation.classification import zero_shot
 from clip360.evaluation.retrieval import ranks
+from clip360.geometry.views import Mirrored, View
 from clip360.models.clip import Clip
 from clip360.names import PANORAMA, PERSPECTIVE, UNSHIFTED
 from clip360.scoring.clip_score import measurement_rows
 from clip360.scoring.embedding import embed_texts
 from clip360.scoring.shifts import MIRROR, shift_measurements, shift_views
-from clip360.scoring.views import Mirrored, View
 
 
 def tradeoff_views(

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 
 from clip360.data.image_set import ImageSet
 from clip360.evaluation.retrieval import ranks
+from clip360.geometry.views import Shift, View, Window, shift_fractions
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import measurement_rows, score_rows
 from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.scoring.shifts import embed_distinct, shift_fractions, shift_views
-from clip360.scoring.views import Resampled, Shift, View, Window, reencode_jpeg
+from clip360.scoring.shifts import embed_distinct, shift_views
+from clip360.scoring.views import Resampled, reencode_jpeg
 
 
 def control_views(*, small_shift: float, jpeg_quality: int, resample_scale: float) -> dict[tuple[str, float], View]:

@@ -14,9 +14,9 @@ from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
 
 from clip360.geometry.panorama import circular_shift
+from clip360.geometry.views import Shift, View, perspective_view
 from clip360.models.clip import Clip
 from clip360.scoring.embedding import encoder
-from clip360.scoring.views import Shift, View, perspective_view
 
 DECODE_BATCH = EMBED_BATCH = 64  # images
 

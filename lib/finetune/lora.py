@@ -1,19 +1,23 @@
-"""LoRA adapters (Hu et al., arXiv 2106.09685) on the image tower of an open_clip model, by PEFT."""
+"""LoRA adapters (Hu et al., arXiv 2106.09685) on the image tower of an open_clip model, by PEFT.
+
+PEFT imports transformers, which takes seconds: each function here imports it when it is called.
+"""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
-from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
 from torch import Tensor, nn
 
 from clip360.finetune.attention import fuse_attention, separate_attention
 from clip360.finetune.files import ADAPTER_CONFIG
 from clip360.models.clip import UNREADABLE, Clip, reason
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 # The modules that get an adapter. `lora_as_released` is the list of the paper's script: `in_proj` matches no module, and
 # nn.MultiheadAttention bypasses the adapter on `out_proj`, so that only `c_fc` learns. `lora_attention` adapts all
@@ -30,6 +34,8 @@ def attach_lora(clip: Clip, *, targets: str, rank: int, alpha: float, dropout: f
     Before training no score changes, since B = 0. ``targets`` is a key of ``TARGETS``; ValueError for another. Raises
     RuntimeError if, with "lora_attention", an adapter gets no gradient or does not change the output by its update ΔW.
     """
+    from peft import LoraConfig, get_peft_model
+
     if targets not in TARGETS:
         raise ValueError(f"targets is {targets!r}: expected one of {', '.join(TARGETS)}")
     network = clip.network.requires_grad_(False)
@@ -87,7 +93,7 @@ def check_adapters(clip: Clip, *, seed: int = 0) -> pd.DataFrame:
 
 @torch.no_grad()
 def _times_applied(
-    tower: nn.Module, layer: LoraLayer, images: Tensor, output: Tensor, generator: torch.Generator
+    tower: nn.Module, layer: "LoraLayer", images: Tensor, output: Tensor, generator: torch.Generator
 ) -> float:
     """The output's change by one adapter with a random B, projected on the change by the same update merged into W."""
     weight, b = layer.get_base_layer().weight, layer.lora_B["default"].weight
@@ -102,8 +108,10 @@ def _times_applied(
     return float((by_adapter * by_merged_weight).sum() / by_merged_weight.square().sum())
 
 
-def lora_layers(tower: nn.Module) -> dict[str, LoraLayer]:
+def lora_layers(tower: nn.Module) -> dict[str, "LoraLayer"]:
     """The modules of an image tower that have an adapter, by name."""
+    from peft.tuners.lora import LoraLayer
+
     prefix = "base_model.model."
     return {name.removeprefix(prefix): layer for name, layer in tower.named_modules() if isinstance(layer, LoraLayer)}
 
@@ -123,6 +131,9 @@ def load_adapter(clip: Clip, folder: str | Path) -> Clip:
 
     Raises FileNotFoundError where configuration or weights are missing, ValueError where they do not fit the model.
     """
+    from peft import PeftModel
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
+
     path = Path(folder, ADAPTER_CONFIG)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: expected the folder of an adapter in PEFT's format")

@@ -10,6 +10,7 @@ each element of a product in one order, whatever the processor and its caches.
 """
 
 import os
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +18,12 @@ from torch import Tensor
 
 VARIABLE = "CLIP360_ONE_CODE_PATH"
 HALVES = (torch.bfloat16, torch.float16)  # whose kernels depend on the processor too
+SMALL = 2**20  # multiplications; below, MKL is faster, because oneDNN first copies the matrices into its own layout
 
 
 def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """The product [M, N] of matrices [M, K] and [K, N], float32 by oneDNN; other types of numbers as torch does it."""
-    if a.dtype != torch.float32:
+    """The product [M, N] of matrices [M, K] and [K, N]: by oneDNN where it is large and float32, else as torch does it."""
+    if a.dtype != torch.float32 or a.numel() * b.shape[1] < SMALL:
         return torch.mm(a, b, out=a.new_empty(len(a), b.shape[1]))  # with `out`, it is torch's own kernel
     return F.linear(a.to_mkldnn(), b.t().to_mkldnn()).to_dense()
 
@@ -45,6 +47,7 @@ def multiply_batches(a: Tensor, b: Tensor) -> Tensor:
 
 if os.environ.get(VARIABLE):
     _LIBRARY = torch.library.Library("aten", "IMPL")  # the kernels last as long as this object
-    for name, kernel in {"mm": in_float32, "addmm": add_product, "bmm": multiply_batches}.items():
-        _LIBRARY.impl(name, kernel, "CPU", allow_override=True)
+    with warnings.catch_warnings(action="ignore"):  # that torch's own kernels are replaced
+        for name, kernel in {"mm": in_float32, "addmm": add_product, "bmm": multiply_batches}.items():
+            _LIBRARY.impl(name, kernel, "CPU", allow_override=True)
     torch.backends.cuda.enable_flash_sdp(False)  # on CPUs too: attention becomes the products above

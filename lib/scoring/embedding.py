@@ -1,7 +1,7 @@
 """Embeddings of images and texts, in batches: each image is decoded once, each distinct text embedded once."""
 
+import os
 import sys
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,9 +11,11 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
 
+from clip360.data.images import read_ahead
+from clip360.geometry.views import Shift, View
 from clip360.models.clip import Clip
 from clip360.scoring.resize_once import crop_view, resize_once
-from clip360.scoring.views import Shift, View, network_views, tensor_transform
+from clip360.scoring.views import network_views, tensor_transform
 
 
 def embed_images(
@@ -49,38 +51,32 @@ def _inputs(
 ) -> Iterator[tuple[Hashable, Tensor, int]]:
     """The network's inputs for each batch and view: name of the view, [B · K, 3, S, S], and K, the inputs per image.
 
-    While an accelerator computes, threads prepare the next two. On a CPU they would compete with the network for its
-    cores, so nothing is prepared ahead.
+    While the network computes, threads prepare the next ones, unless it uses all cores itself.
     """
     transform = tensor_transform(clip) if clip.protocol.resize == "tensor" else None
     has_shifts = sum(isinstance(view, Shift) for view in views.values()) > 1
-    n_ahead = 0 if clip.device.type == "cpu" else 2
-    pending: deque = deque()
+    ahead = clip.device.type != "cpu" or torch.get_num_threads() < (os.cpu_count() or 1)
     with ThreadPoolExecutor() as threads:
 
-        def prepare(images: Tensor, resized: Tensor | None, view: View) -> tuple[Tensor | Iterable[Tensor], int]:
+        def resize(images: Tensor) -> tuple[Tensor, Tensor | None]:
+            if transform:
+                images = images.to(clip.device)
+            return images, resize_once(clip, images, threads.map) if has_shifts else None
+
+        def prepare(wanted: tuple[Hashable, View, Tensor, Tensor | None]) -> tuple[Hashable, Tensor, int]:
+            name, view, images, resized = wanted
             if resized is not None and (inputs := crop_view(clip, resized, view, images.shape[-1])) is not None:
-                return inputs, 1
+                return name, inputs, 1
             per_image = network_views(clip, view(images))
             flat = per_image.flatten(0, 1)
             if transform:
-                return transform(flat), per_image.shape[1]
-            return threads.map(lambda image: clip.preprocess(to_pil_image(image)), flat), per_image.shape[1]
+                return name, transform(flat), per_image.shape[1]
+            inputs = threads.map(lambda image: clip.preprocess(to_pil_image(image)), flat)
+            return name, torch.stack(list(inputs)), per_image.shape[1]
 
-        for images in batches:
-            if transform:
-                images = images.to(clip.device)
-            resized = resize_once(clip, images, threads.map) if has_shifts else None
-            for name, view in views.items():
-                pending.append((name, *prepare(images, resized, view)))
-                if len(pending) > n_ahead:
-                    yield _ready(*pending.popleft())
-        while pending:
-            yield _ready(*pending.popleft())
-
-
-def _ready(name: Hashable, inputs: Tensor | Iterable[Tensor], n_views: int) -> tuple[Hashable, Tensor, int]:
-    return name, inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs)), n_views
+        resized_batches = read_ahead(resize, batches, int(ahead))
+        wanted = ((name, view, *batch) for batch in resized_batches for name, view in views.items())
+        yield from read_ahead(prepare, wanted, 2 * ahead)
 
 
 @torch.no_grad()

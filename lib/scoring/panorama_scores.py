@@ -14,12 +14,11 @@ from torch import Tensor
 
 from clip360.data.image_set import ImageSet, printable
 from clip360.geometry.seam import seam
+from clip360.geometry.views import Shift, shift_fractions
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import clip_score
 from clip360.scoring.embedding import embed_batches, embed_images, embed_texts
 from clip360.scoring.report import write_report
-from clip360.scoring.shifts import shift_fractions
-from clip360.scoring.views import Shift
 
 SCORES, REPORT = "scores.csv", "report.html"
 

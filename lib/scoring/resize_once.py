@@ -12,8 +12,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import pil_to_tensor, resize, to_pil_image
 
+from clip360.geometry.views import Mirrored, Shift, View, Window
 from clip360.models.clip import Clip, normalise
-from clip360.scoring.views import Mirrored, Shift, View, Window, input_size
+from clip360.scoring.views import input_size
 
 MARGIN = 8  # each side is extended by 1 / MARGIN of the width, which exceeds the support of the resize filter
 

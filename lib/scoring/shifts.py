@@ -7,21 +7,13 @@ import pandas as pd
 from torch import Tensor
 
 from clip360.data.image_set import ImageSet
+from clip360.geometry.views import Mirrored, Shift, View
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import score_rows
 from clip360.scoring.embedding import embed_images
-from clip360.scoring.views import Mirrored, Shift, View, reencode_jpeg
+from clip360.scoring.views import reencode_jpeg
 
 MIRROR = ("mirror", 0.0)
-
-
-def shift_fractions(n_shifts: int) -> list[float]:
-    """All shifts by multiples of W / ``n_shifts`` except 0, as fractions of the width W.
-
-    >>> shift_fractions(4)
-    [0.25, 0.5, 0.75]
-    """
-    return [step / n_shifts for step in range(1, n_shifts)]
 
 
 def shift_views(fractions: Iterable[float], *, jpeg_quality: int | None = None) -> dict[tuple[str, float], View]:

@@ -1,7 +1,6 @@
 """What a network receives of an image: a view of the panorama, resized to the network's input size."""
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,48 +8,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, center_crop, pil_to_tensor, resize, to_pil_image
 
-from clip360.geometry.panorama import circular_shift, mirror, perspective, perspectives
+from clip360.geometry.panorama import perspectives
+from clip360.geometry.views import View
 from clip360.models.clip import Clip, normalise
-
-View = Callable[[Tensor], Tensor]  # uint8 images [B, 3, H, W] -> uint8 images [B, 3, H', W']
-
-
-@dataclass(frozen=True)
-class Shift:
-    """The circular shift by ``fraction`` of the width W, to the nearest pixel: uint8 [B, 3, H, W] -> the same shape."""
-
-    fraction: float
-
-    def __call__(self, panoramas: Tensor) -> Tensor:
-        return circular_shift(panoramas, round(self.fraction * panoramas.shape[-1]))
-
-
-@dataclass(frozen=True)
-class Mirrored:
-    """The mirror image of a panorama shifted by ``fraction`` of its width: uint8 [B, 3, H, W] -> the same shape."""
-
-    fraction: float = 0.0
-
-    def __call__(self, panoramas: Tensor) -> Tensor:
-        return mirror(Shift(self.fraction)(panoramas))
-
-
-@dataclass(frozen=True)
-class Window:
-    """The central square of a panorama shifted by ``fraction``, then itself shifted circularly.
-
-    ``in_window_shift`` is a fraction of the square's own width; uint8 [B, 3, H, 2H] -> uint8 [B, 3, H, H]. Every in-window
-    shift shows the same half of the sphere in another arrangement, which no camera could take: the left edge of the
-    square follows its right edge.
-    """
-
-    fraction: float
-    in_window_shift: float
-
-    def __call__(self, panoramas: Tensor) -> Tensor:
-        height = panoramas.shape[-2]
-        square = center_crop(Shift(self.fraction)(panoramas), [height, height])
-        return circular_shift(square, round(self.in_window_shift * height))
 
 
 @dataclass(frozen=True)
@@ -63,16 +23,6 @@ class Resampled:
         size = images.shape[-2:]
         smaller = resize(images, [round(self.scale * pixels) for pixels in size], InterpolationMode.BICUBIC)
         return resize(smaller, list(size), InterpolationMode.BICUBIC)
-
-
-def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View:
-    """A perspective view into a panorama, angles in degrees: uint8 [B, 3, H, 2H] -> uint8 [B, 3, size, size]."""
-
-    def view(panoramas: Tensor) -> Tensor:
-        images = perspective(panoramas.float() / 255, yaw=yaw, pitch=pitch, fov=fov, size=size)
-        return (images * 255).round().byte()
-
-    return view
 
 
 def views_around(panoramas: Tensor, *, n_views: int, fov: float, size: int) -> Tensor:

@@ -11,8 +11,9 @@ from PIL import Image
 from clip360.data.image_set import ImageRecord, load_image_set, write_image_set
 from clip360.evaluation.tradeoff import average_shifts, inter_image_cosine, tradeoff_measurements, tradeoff_views
 from clip360.evaluation.view_modes import control_views, halvings, view_measurements
+from clip360.geometry.views import shift_fractions
 from clip360.names import PANORAMA, PERSPECTIVE
-from clip360.scoring.shifts import MIRROR, embed_distinct, shift_fractions
+from clip360.scoring.shifts import MIRROR, embed_distinct
 from tests.small_clips import small_clip
 
 N = 5

@@ -12,11 +12,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from clip360.data.prompts import prompt
+from clip360.geometry.views import perspective_view
 from clip360.models.clip import WEIGHTS, load_clip, new_clip, normalise, save_weights, write_configuration
 from clip360.models.pretraining import count_images, train_clip, training_set
 from clip360.scoring.clip_score import cue_measurements
 from clip360.scoring.embedding import embed_images, truncated
-from clip360.scoring.views import perspective_view
 from tests.small_clips import small_clip
 
 OPTIMISATION = {

@@ -16,13 +16,14 @@ from PIL import Image
 
 from clip360.data.image_set import load_image_set
 from clip360.geometry.panorama import perspective
+from clip360.geometry.views import Mirrored, Shift, Window
 from clip360.models.clip import load_clip
 from clip360.models.protocol import Protocol, read_protocol
 from clip360.scoring.clip_score import score_rows
 from clip360.scoring.embedding import embed_images
 from clip360.scoring.resize_once import crop_view, resize_once
 from clip360.scoring.shifts import shift_views
-from clip360.scoring.views import Mirrored, Shift, Window, resize_to_input
+from clip360.scoring.views import resize_to_input
 from tests.small_clips import small_clip
 
 SIZE = 32

@@ -9,11 +9,12 @@ import torch
 from PIL import Image, ImageOps
 
 from clip360.data.image_set import load_image_set
+from clip360.geometry.views import shift_fractions
 from clip360.models.clip import load_clip
 from clip360.models.protocol import Protocol
 from clip360.scoring.clip_score import clip_score, measurement_rows
 from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.scoring.shifts import MIRROR, embed_distinct, shift_fractions, shift_measurements, shift_views
+from clip360.scoring.shifts import MIRROR, embed_distinct, shift_measurements, shift_views
 from tests.small_clips import small_clip
 
 COLUMNS = ["model", "image_set", "image", "measure", "condition", "level", "view", "value"]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.functional import to_pil_image
 
+from clip360.geometry.views import Shift, Window
 from clip360.scoring.embedding import embed_images
 from clip360.scoring.view_coverage import sphere_fraction
-from clip360.scoring.views import Shift, Window
 from tests.small_clips import small_clip
 
 

@@ -10,11 +10,12 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from clip360.data.image_set import ImageSet
+from clip360.geometry.views import Shift
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import clip_score
 from clip360.scoring.embedding import embed_images, embed_texts, encoder
 from clip360.scoring.resize_once import crop_view, resize_once
-from clip360.scoring.views import Shift, input_size
+from clip360.scoring.views import input_size
 from tools.benchmark.rounds import compare, interleave, largest_difference
 
 N_SHIFTS = 8

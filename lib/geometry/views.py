@@ -1,0 +1,68 @@
+"""Views of panoramas that no network is needed for: shifted, mirrored, cut out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from clip360.geometry.panorama import circular_shift, mirror, perspective
+
+View = Callable[[Tensor], Tensor]  # uint8 images [B, 3, H, W] -> uint8 images [B, 3, H', W']
+
+
+def shift_fractions(n_shifts: int) -> list[float]:
+    """All shifts by multiples of W / ``n_shifts`` except 0, as fractions of the width W.
+
+    >>> shift_fractions(4)
+    [0.25, 0.5, 0.75]
+    """
+    return [step / n_shifts for step in range(1, n_shifts)]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The circular shift by ``fraction`` of the width W, to the nearest pixel: uint8 [B, 3, H, W] -> the same shape."""
+
+    fraction: float
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        return circular_shift(panoramas, round(self.fraction * panoramas.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The mirror image of a panorama shifted by ``fraction`` of its width: uint8 [B, 3, H, W] -> the same shape."""
+
+    fraction: float = 0.0
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        return mirror(Shift(self.fraction)(panoramas))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The central square of a panorama shifted by ``fraction``, then itself shifted circularly.
+
+    ``in_window_shift`` is a fraction of the square's own width; uint8 [B, 3, H, 2H] -> uint8 [B, 3, H, H]. Every in-window
+    shift shows the same half of the sphere in another arrangement, which no camera could take: the left edge of the
+    square follows its right edge.
+    """
+
+    fraction: float
+    in_window_shift: float
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        height = panoramas.shape[-2]
+        left = round(height / 2)
+        square = Shift(self.fraction)(panoramas)[..., left : left + height]
+        return circular_shift(square, round(self.in_window_shift * height))
+
+
+def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View:
+    """A perspective view into a panorama, angles in degrees: uint8 [B, 3, H, 2H] -> uint8 [B, 3, size, size]."""
+
+    def view(panoramas: Tensor) -> Tensor:
+        images = perspective(panoramas.float() / 255, yaw=yaw, pitch=pitch, fov=fov, size=size)
+        return (images * 255).round().byte()
+
+    return view
