@@ -1,7 +1,10 @@
 # make repro          run the pipeline, as `dvc repro` does, with independent stages in parallel (PROFILE=tiny switches the profile first)
+# make paper          run the paper's own experiments and their claims only
+# make verify         compare a run with the committed results: the same bytes, or what differs, and by how much
 # make replicate      run the replicate NAME in a copy of the repository, keep its tables, and update what is compared with them
 # make test           run the tests
 # make bench          measure the speed (docs/performance.md), in about ten minutes
+# make bits           compare the bytes of this processor with those of another, which qemu emulates (docs/same_bytes.md), in ten minutes
 # make faults         kill the pipeline at random, fill its disk, and compare the results (docs/faults.md), in three quarters of an hour
 # make world          render the embedded image sets again
 # make check-data     list every problem of an image set, and draw its contact sheet (SET=FOLDER; without it, all of data/)
@@ -10,10 +13,16 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`, and the scripts call `dvc`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro replicate test bench faults world check-data lint
+.PHONY: setup repro paper verify replicate test bench bits faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m pipeline.profiles $(PROFILE))
 	.venv/bin/python -m pipeline.run_parallel
+
+paper: setup
+	.venv/bin/python -m pipeline.run_parallel textual_probe visual_probe statistics lora tradeoff claims
+
+verify: setup
+	.venv/bin/python -m tools.verify
 
 replicate: setup
 	.venv/bin/python -m pipeline.run_replicate $(NAME)
@@ -24,6 +33,9 @@ test: setup
 
 bench: setup
 	.venv/bin/python -m tools.benchmark
+
+bits: setup
+	.venv/bin/python -m tools.same_bytes
 
 faults: setup
 	.venv/bin/python -m tools.fault_injection

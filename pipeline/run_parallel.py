@@ -2,14 +2,16 @@
 
     python -m pipeline.run_parallel [STAGE ...]
 
-Asks DVC which stages changed and how they depend on each other, then runs `dvc repro --single-item STAGE` for each, as soon as the
-stages it depends on have run: as many at a time as the cores allow with `compute.threads` threads each. Runs all stages, or the named
-ones with all that they depend on. A run that was killed goes on when it is started again.
+Asks DVC which stages changed and how they depend on each other, then runs `dvc repro --single-item STAGE ...`, each stage after those
+it depends on: as many commands at a time as the cores allow with `compute.threads` threads each. Of the stages of a matrix, a command
+gets several, because DVC takes a second to start. Runs all stages, or the named ones with all that they depend on. A run that was
+killed goes on when it is started again.
 """
 
 import argparse
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
@@ -110,11 +112,11 @@ def forget_killed_runs() -> None:
     Path(TEMPORARY, "rwlock").unlink(missing_ok=True)
 
 
-def reproduce(stage: str, lock: int) -> tuple[int, str, float]:
-    """Run one stage; its exit status, what it printed, and the seconds it took."""
+def reproduce(stages: list[str], lock: int) -> tuple[int, str, float]:
+    """Run stages one after the other; DVC's exit status, what it printed, and the seconds it took."""
     start = time.monotonic()
     done = subprocess.run(
-        ["dvc", "--wait-for-lock", "repro", "--single-item", stage],
+        ["dvc", "--wait-for-lock", "repro", "--single-item", *stages],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -124,22 +126,39 @@ def reproduce(stage: str, lock: int) -> tuple[int, str, float]:
     return done.returncode, done.stdout, time.monotonic() - start
 
 
+def share(ready: list[str], workers: int) -> list[str]:
+    """Take from the stages that can run those for the next command: the first, and some of its siblings in a matrix.
+
+    Fewer as fewer are left, so that all workers end together.
+
+    >>> ready = ["world", "score@a", "score@b", "score@c", "score@d", "score@e", "score@f"]
+    >>> [share(ready, 2) for _ in range(4)], ready
+    ([['world'], ['score@a', 'score@b'], ['score@c'], ['score@d']], ['score@e', 'score@f'])
+    """
+    siblings = [stage for stage in ready if stage.partition("@")[0] == ready[0].partition("@")[0]]
+    taken = siblings[: math.ceil(len(siblings) / (2 * workers))]
+    ready[:] = [stage for stage in ready if stage not in taken]
+    return taken
+
+
 def run(stages: dict[str, set[str]], workers: int, lock: int) -> None:
-    """Run stages, each after those it depends on, at most ``workers`` at a time; SystemExit with the output of one that fails."""
-    waiting, running, start = TopologicalSorter(stages), {}, time.monotonic()
+    """Run stages, each after those it depends on, by ``workers`` commands at a time; SystemExit with the output of one that fails."""
+    waiting, ready, running, start = TopologicalSorter(stages), [], {}, time.monotonic()
     waiting.prepare()
     with ThreadPoolExecutor(workers) as pool:
         while waiting.is_active():
-            for stage in waiting.get_ready():
-                running[pool.submit(reproduce, stage, lock)] = stage
+            ready += waiting.get_ready()
+            while ready and len(running) < workers:
+                taken = share(ready, workers)
+                running[pool.submit(reproduce, taken, lock)] = taken
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                stage, (status, output, seconds) = running.pop(future), future.result()
+                taken, (status, output, seconds) = running.pop(future), future.result()
                 minutes, rest = divmod(round(time.monotonic() - start), 60)
-                print(f"{minutes:3d}:{rest:02d}  {seconds:4.0f} s  {stage}", flush=True)
+                print(f"{minutes:3d}:{rest:02d}  {seconds:4.0f} s  {', '.join(taken)}", flush=True)
                 if status:
                     pool.shutdown(cancel_futures=True)
                     sys.exit(output)
-                waiting.done(stage)
+                waiting.done(*taken)
 
 
 def main(*arguments: str) -> None:
