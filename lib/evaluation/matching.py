@@ -47,13 +47,19 @@ class CrossAttention(nn.Module):
         self.norm, self.score = nn.LayerNorm(width), nn.Linear(width, 1)
 
     def forward(self, image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
-        """Scores [B, K], shapes as in ``Cosine``."""
-        if text_embeds.dim() == 2:
-            text_embeds = text_embeds.expand(len(image_embeds), *text_embeds.shape)
-        tokens = torch.stack(torch.broadcast_tensors(self.token, image_embeds[:, None], text_embeds), dim=-2)
-        tokens = tokens.flatten(0, 1)
-        mixed = tokens[:, :1] + self.attention(tokens[:, :1], tokens, tokens, need_weights=False)[0]
-        return self.score(self.norm(mixed))[:, 0, 0].unflatten(0, text_embeds.shape[:2])
+        """Scores [B, K], shapes as in ``Cosine``. Each embedding is projected once, not once for every pair it is part of."""
+        tokens = (self.token, image_embeds[:, None], text_embeds)
+        query = self._heads(0, self.token)
+        affinities = [(query * self._heads(1, token)).sum(-1) / math.sqrt(query.shape[-1]) for token in tokens]
+        weights = torch.stack(torch.broadcast_tensors(*affinities)).softmax(0)  # [3, B, K, heads]
+        values = [self._heads(2, token) for token in tokens]
+        attended = sum(weight[..., None] * value for weight, value in zip(weights, values, strict=True)).flatten(-2)
+        return self.score(self.norm(self.token + self.attention.out_proj(attended)))[..., 0]
+
+    def _heads(self, part: int, tokens: Tensor) -> Tensor:
+        """Queries (part 0), keys (1) or values (2) of tokens [..., width]: [..., heads, width / heads]."""
+        weight, bias = (x.chunk(3)[part] for x in (self.attention.in_proj_weight, self.attention.in_proj_bias))
+        return F.linear(tokens, weight, bias).unflatten(-1, (self.attention.num_heads, -1))
 
 
 MATCHERS = ("cosine", "linear", "image", "text", "mlp", "attention")

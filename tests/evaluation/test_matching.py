@@ -25,6 +25,17 @@ def test_a_matcher_scores_own_captions_as_it_scores_all(kind):
         assert torch.allclose(whole, images @ texts.T, atol=1e-6)
 
 
+def test_cross_attention_is_that_of_torch_over_three_tokens():
+    matcher = new_matcher("attention", 8, seed=0)
+    images, texts = unit(5, 8, seed=0), unit(4, 8, seed=1)
+    for b, image in enumerate(images):
+        for k, text in enumerate(texts):
+            tokens = torch.stack([matcher.token, image, text])[None]
+            mixed = tokens[:, :1] + matcher.attention(tokens[:, :1], tokens, tokens)[0]
+            expected = matcher.score(matcher.norm(mixed)).item()
+            assert matcher(images, texts)[b, k].item() == pytest.approx(expected, abs=1e-6)
+
+
 def test_losses_are_those_of_a_loop():
     scores = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
     terms = [
