@@ -150,6 +150,12 @@ def test_a_stage_names_the_parameters_that_it_reads(name):
     assert named <= read and read_here <= named | {"profile", "compute"}
 
 
+def test_the_checksums_are_those_of_all_notebooks():
+    outputs = {next(iter(out)) for stage in STAGES.values() for out in stage.get("outs", []) if isinstance(out, dict)}
+    notebooks = {out for out in outputs if Path(out).suffix != ".csv" and "replicates" not in out}
+    assert notebooks <= set(STAGES["checksums"]["deps"]) and len(notebooks) == len(list(Path("notebooks").iterdir()))
+
+
 def test_every_stage_of_the_lock_file_exists():
     listed = subprocess.run(["dvc", "stage", "list", "--name-only"], capture_output=True, text=True, env=environment())
     assert load("dvc.lock")["stages"].keys() <= set(listed.stdout.split())

@@ -136,8 +136,8 @@ def encoder_limit(milliseconds: pd.Series) -> str:
     preparation = milliseconds["decode"] + milliseconds["resize"] + milliseconds["shift"]
     return (
         f"encoding takes {rounded(encoding)} ms per panorama, and decoding, resizing and shifting take {rounded(preparation)} ms"
-        f" more, so one core reaches at most {encoding / (encoding + preparation):.2f}. Only a second, idle core could decode"
-        " at the same time."
+        f" more, so one core reaches at most {encoding / (encoding + preparation):.2f}. A second core prepares the next batch only"
+        " where it is free."
     )
 
 

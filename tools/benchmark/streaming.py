@@ -1,11 +1,13 @@
 """`clip360 score` on small and large image sets: images per second and peak memory."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from clip360.data.image_set import ImageSet
+from pipeline.one_code_path import ENVIRONMENT
 from tools.benchmark.inputs import repeat_images
 
 
@@ -27,7 +29,8 @@ def score(model: Path, image_set: Path, out: Path, *, device: str) -> dict[str, 
     command = [sys.executable, "-m", "clip360.cli", "score", image_set]
     command += ["--model", model, "--device", device, "--out", out]
     measured = [sys.executable, Path(__file__).with_name("peak.py"), *command]
-    done = subprocess.run(measured, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}  # as users run it
+    done = subprocess.run(measured, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"clip360 score failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return json.loads(done.stdout)
