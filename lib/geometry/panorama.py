@@ -104,7 +104,9 @@ def perspectives(
 
     rays = torch.cat([pinhole_directions(size, fov, yaw=yaw, pitch=pitch, device=panorama.device) for yaw in yaws])
     column = (torch.atan2(rays[..., 0], rays[..., 1]) / math.pi + 1) * width / 2
-    row = (0.5 - torch.asin(rays[..., 2].clamp(-1, 1)) / math.pi) * height
+    x, y, z = rays.unbind(-1)
+    elevation = torch.atan2(z, torch.hypot(x, y))  # torch.asin depends on the processor
+    row = (0.5 - elevation / math.pi) * height
     # grid_sample maps -1 ... 1 to the outer edges of the pixels; the padding shifts everything by one pixel.
     grid = torch.stack([(column + 1) / (width + 2) * 2 - 1, (row + 1) / (height + 2) * 2 - 1], dim=-1)
     grid = grid.to(panorama.dtype).expand(len(flat), -1, -1, -1)

@@ -4,19 +4,12 @@ torch's CPU build multiplies matrices by MKL, whose code depends on the processo
 than on AMD. Its one code that is the same everywhere (MKL_CBWR=COMPATIBLE) takes about three times as long. oneDNN, which
 torch uses for convolutions, is as fast as MKL. With AVX2 at most (ONEDNN_MAX_CPU_ISA) and one thread, it adds the terms of
 each element of a product in one order, whatever the processor and its caches.
-
-`clip360.models` imports this module. It changes nothing unless the variable below is set, as the pipeline does
-(pipeline/one_code_path.py): then products on a CPU, in networks and in their gradients, go through `multiply`.
 """
-
-import os
-import warnings
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-VARIABLE = "CLIP360_ONE_CODE_PATH"
 HALVES = (torch.bfloat16, torch.float16)  # whose kernels depend on the processor too
 SMALL = 2**20  # multiplications; below, MKL is faster, because oneDNN first copies the matrices into its own layout
 
@@ -45,9 +38,4 @@ def multiply_batches(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a.to(out.dtype), b.to(out.dtype), out=out).to(a.dtype)
 
 
-if os.environ.get(VARIABLE):
-    _LIBRARY = torch.library.Library("aten", "IMPL")  # the kernels last as long as this object
-    with warnings.catch_warnings(action="ignore"):  # that torch's own kernels are replaced
-        for name, kernel in {"mm": in_float32, "addmm": add_product, "bmm": multiply_batches}.items():
-            _LIBRARY.impl(name, kernel, "CPU", allow_override=True)
-    torch.backends.cuda.enable_flash_sdp(False)  # on CPUs too: attention becomes the products above
+KERNELS = {"mm": in_float32, "addmm": add_product, "bmm": multiply_batches}

@@ -25,4 +25,9 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 def length(a: Tensor) -> Tensor:
     """Euclidean norm of vectors [3, N]: [N]."""
-    return dot(a, a).sqrt()
+    return root(dot(a, a))
+
+
+def root(a: Tensor) -> Tensor:
+    """Square roots. In place of ``a.sqrt()``, whose last digit on a CPU depends on the processor: both steps here round as IEEE says."""
+    return a.rsqrt().reciprocal_()

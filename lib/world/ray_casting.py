@@ -7,7 +7,7 @@ from torch import Tensor
 
 from clip360.world import solids
 from clip360.world.backdrop import Rays, hit_backdrop
-from clip360.world.gather import dot, indices, length, pick, pick_each
+from clip360.world.gather import dot, indices, length, pick, pick_each, root
 from clip360.world.scene_batch import SceneBatch
 from clip360.world.vocabulary import MATERIALS, PATTERNS
 
@@ -200,7 +200,7 @@ def _contact_shadow(batch: SceneBatch, scene: Tensor, point: Tensor) -> Tensor:
     near = torch.ones_like(here[0])
     for start in range(0, int(pick(batch.bodies, scene).max()) * scenes if len(scene) else 0, scenes):
         x, y, reach = pick(feet, place + start)
-        distance = ((x - here[0]) ** 2 + (y - here[1]) ** 2).sqrt() / reach
+        distance = root((x - here[0]) ** 2 + (y - here[1]) ** 2) / reach
         near *= 1 - 0.5 * (1.5 - distance).clamp(0, 0.7)
     dark = torch.ones_like(point[0])
     dark[part] = near

@@ -105,7 +105,7 @@ class _Lens:
             x, y, z = flat * longitude.sin(), flat * longitude.cos(), latitude.sin()
         else:
             right, up = column * half, row * half
-            y = 1 / (1 + right * right + up * up).sqrt()
+            y = (1 + right * right + up * up).rsqrt()
             x, z = right * y, up * y
         # First pitch (up), then yaw (right), as in `geometry.panorama.rotate`.
         cos, sin = pitch

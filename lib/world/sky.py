@@ -147,7 +147,8 @@ def _stars(direction: Tensor, spread: Tensor) -> Tensor:
 
 def _paint_skyline(colour: Tensor, sky: Sky, scene: Tensor, direction: Tensor) -> Tensor:
     """Paint the skyline over the sky, lit like the rest of the scene and hazy near the ground."""
-    height = torch.asin(direction[2].clamp(-1, 1)) * (180 / math.pi)
+    # torch.asin depends on the processor, atan2 does not.
+    height = torch.atan2(direction[2], torch.hypot(direction[0], direction[1])) * (180 / math.pi)
     low = indices(height < pick(sky.height, scene))
     height, scene, direction = pick_each(low, height, scene, direction)
     turn = torch.atan2(direction[0], direction[1]) / (2 * math.pi) % 1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clip360.world.gather import dot, pick
+from clip360.world.gather import dot, pick, root
 
 PLANES = 8
 _FAR = 1e9
@@ -70,10 +70,10 @@ def _quadric_interval(origin: Tensor, direction: Tensor, body: Tensor) -> tuple[
     constant = dot(a * origin, origin) + b * origin[2] + c
 
     discriminant = linear * linear - 4 * quadratic * constant
-    root = discriminant.clamp(min=0).sqrt()
+    spread = root(discriminant.clamp(min=0))
     flat = quadratic.abs() < 1e-9
     half = -0.5 / torch.where(flat, 1.0, quadratic)
-    t1, t2 = (linear + root) * half, (linear - root) * half
+    t1, t2 = (linear + spread) * half, (linear - spread) * half
     low, high = torch.minimum(t1, t2), torch.maximum(t1, t2)
 
     # A ray steeper than the cone is inside before the first root or after the second.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clip360.world.gather import indices, pick, pick_each
+from clip360.world.gather import indices, pick, pick_each, root
 
 TILE = 256
 _BOOK_COLOURS = ((0.55, 0.16, 0.14), (0.16, 0.26, 0.42), (0.18, 0.36, 0.22), (0.72, 0.60, 0.34), (0.36, 0.20, 0.34))
@@ -23,7 +23,7 @@ def noise_tile(dtype=torch.float64, device=None, exponent: float = 1.7) -> Tenso
     """Periodic 1/f noise, [TILE, TILE] in [0, 1] with mean near 1/2: filtered white noise."""
     white = torch.randn(TILE, TILE, generator=torch.Generator().manual_seed(360), dtype=torch.float64)
     k = torch.fft.fftfreq(TILE, dtype=torch.float64) * TILE
-    radius = (k[:, None] ** 2 + k[None] ** 2).sqrt()
+    radius = root(k[:, None] ** 2 + k[None] ** 2)
     gain = torch.where(radius > 2, radius.clamp(min=1) ** -exponent, 0.0)
     field = torch.fft.ifft2(torch.fft.fft2(white) * gain).real
     return (0.5 + field / field.std() / 5).clamp(0, 1).to(device=device, dtype=dtype)
