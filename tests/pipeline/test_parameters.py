@@ -405,7 +405,7 @@ PROFILES = {
     "": "profiles/mine.yaml holds null: expected the sections",
     "compute: {batch_size: 32}": "profiles/mine.yaml: `profile` is 'world': expected mine, the name of the file",
     "profile: mine\ncompute: 3": "profiles/mine.yaml: `compute` is 3: expected a section",
-    "profile: mine\ncompute: {batches: 3}": "profiles/mine.yaml: `compute.batches` is unknown: expected one of device, threads, batch_size; did",
+    "profile: mine\ncompute: {batches: 3}": "profiles/mine.yaml: `compute.batches` is unknown: expected one of device, threads, one_code_path, batch_size; did",
     "profile: mine\nweights: {new: {architecture: ViT-B-32, pretrained: openai}}\nmodels: [new, nwe]": "`models[1]` is 'nwe'",
 }
 
