@@ -50,10 +50,12 @@ def compare_columns(a: Mapping, b: Mapping) -> str:
     largest, others = 0.0, []
     for name, column in a.items():
         ours, theirs = np.asarray(column), np.asarray(b[name])
-        if np.issubdtype(ours.dtype, np.number) and np.issubdtype(theirs.dtype, np.number) and len(ours):
-            gaps = np.abs(ours.astype(float) - theirs.astype(float))
-            largest = max(largest, np.nanmax(gaps, initial=0.0))
-            if (np.isnan(ours.astype(float)) != np.isnan(theirs.astype(float))).any():
+        if all(np.issubdtype(values.dtype, np.number) for values in (ours, theirs)):
+            ours, theirs = ours.astype(float), theirs.astype(float)
+            finite = np.isfinite(ours) & np.isfinite(theirs)
+            largest = max(largest, np.abs(ours[finite] - theirs[finite]).max(initial=0.0))
+            ours, theirs = ours[~finite], theirs[~finite]
+            if not np.array_equal(ours, theirs, equal_nan=True):
                 others.append(str(name))
         elif not pd.Series(ours).equals(pd.Series(theirs)):
             others.append(str(name))
