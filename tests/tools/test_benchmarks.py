@@ -88,5 +88,7 @@ def test_the_pipeline_page_needs_no_tests(tmp_path, monkeypatch):
     assert "takes 0.50 s on one core, which is 40 GFLOP per second" in text
     assert "While a second process does the same, a step takes 1.00 s." in text
     assert "## The tests" not in text
+    pipeline_page.PAGE.write_text(text + pipeline_page.MARK + "a year ago", encoding="utf-8")
     pipeline_page.main(str(run), str(junit))
-    assert "| stats/test_a " in pipeline_page.PAGE.read_text(encoding="utf-8")
+    text = pipeline_page.PAGE.read_text(encoding="utf-8")
+    assert "| stats/test_a " in text and text.endswith(pipeline_page.MARK + "a year ago")

@@ -1,5 +1,7 @@
 """Write docs/pipeline.md: how long a run of the pipeline takes, stage by stage, and how long the tests take.
 
+What follows the page's line `<!-- kept -->` stays as it is.
+
 make repro | tee RUN
 PYTEST_ADDOPTS=--junitxml=TESTS make test
 python -m tools.benchmark.pipeline RUN [TESTS]
@@ -27,6 +29,7 @@ PAGE, NOTEBOOK = Path("docs", "pipeline.md"), Path("notebooks", "05_tradeoff.ipy
 # A line of pipeline.run_parallel: "  1:10    40 s  train@clip_p03", with a comma between stages of one command.
 COMMAND = re.compile(r"^ *(?P<minutes>\d+):(?P<seconds>\d\d) +(?P<taken>\d+) s  (?P<stages>\S.*)$", re.MULTILINE)
 RUN_TARGET, TESTS_TARGET = 20, 8  # minutes
+MARK = "\n<!-- kept -->\n"
 SMALLEST_FRACTION = 0.01  # of the total time; the table sums up smaller kinds in one row
 TEXT = """# Time of the pipeline and of the tests
 
@@ -126,6 +129,12 @@ def section(units: str, times: pd.DataFrame, minutes: float, *, target: float) -
     )
 
 
+def kept(page: Path) -> str:
+    """The end of a page, from the mark on; empty where there is no page or no mark."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return text[text.index(MARK) :] if MARK in text else ""
+
+
 def fastest_of_three(action: Callable[[], object]) -> float:
     """The seconds of an action, the fastest of three runs."""
     seconds = []
@@ -188,7 +197,7 @@ def main(*arguments: str) -> None:
         kernel=fastest_of_three(start_kernel),
         imports=fastest_of_three(import_packages),
     )
-    PAGE.write_text(text + tests, encoding="utf-8", newline="\n")
+    PAGE.write_text(text + tests + kept(PAGE), encoding="utf-8", newline="\n")
     print(text + tests)
 
 
