@@ -4,7 +4,7 @@
 # make replicate      run the replicate NAME in a copy of the repository, keep its tables, and update what is compared with them
 # make test           run the tests
 # make bench          measure the speed (docs/performance.md), in about ten minutes
-# make bits           compare the bytes of this processor with those of another, which qemu emulates (docs/same_bytes.md), in ten minutes
+# make bits           compare the bytes of this processor with those of another, which qemu emulates (docs/same_bytes.md), in a quarter of an hour
 # make faults         kill the pipeline at random, fill its disk, and compare the results (docs/faults.md), in three quarters of an hour
 # make world          render the embedded image sets again
 # make check-data     list every problem of an image set, and draw its contact sheet (SET=FOLDER; without it, all of data/)
