@@ -1,6 +1,6 @@
-"""The profile `paper` from weights to tables, on random weights and synthetic panoramas of 512 x 1024 pixels.
+"""The profile `paper` from weights to tables, on random weights and synthetic panoramas.
 
-ViT-B-32 is fetched by its tag and scored; the whole pipeline runs on a smaller network whose input has the same size.
+ViT-B-32 is fetched by its tag and scored; the whole pipeline runs on a small network, on panoramas of 64 x 128 pixels.
 """
 
 import importlib
@@ -19,18 +19,21 @@ from safetensors.torch import save_file
 
 from clip360.data.image_set import load_image_set
 from clip360.models.clip import CONFIGURATION, WEIGHTS, load_clip, new_clip, write_configuration
+from clip360.models.weights import WeightSource, fetch_clip
 from clip360.scoring.panorama_scores import score_panoramas
+from pipeline import score_probes
 from pipeline.error_messages import report
 from tests.copies import call, copy_repository, succeeds
 
 REPOSITORY = "timm/vit_base_patch32_clip_224.laion400m_e32"  # where open_clip fetches ViT-B-32, laion400m_e32
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-LISTED, QUICK, MODEL = "vit_b_32_laion400m", "vit_b_32_laion400m_quickgelu", "made"
+LISTED, MODEL = "vit_b_32_laion400m", "made"
 ARCHITECTURE = {
     "embed_dim": 64,
-    "vision_cfg": {"image_size": 224, "patch_size": 32, "layers": 2, "width": 64, "head_width": 32},
+    "vision_cfg": {"image_size": 48, "patch_size": 16, "layers": 2, "width": 64, "head_width": 32},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "layers": 1, "width": 64, "heads": 1},
 }
+HEIGHT = 64  # of the panoramas
 COUNT = 12  # images in each set: with fewer, no test of 84 could reject at the level below
 PROFILE = f"""
 extends: paper
@@ -41,14 +44,12 @@ models: [{MODEL}]
 weights: !replace
   {MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}
   {LISTED}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
-  {QUICK}: {{architecture: ViT-B-32-quickgelu, pretrained: laion400m_e32}}
 visual_probe: {{n_curve_shifts: 8, alpha: 0.05, bootstrap: {{n_bootstrap: 100}}}}
-textual_probe: {{alpha: 0.05, bootstrap: {{n_bootstrap: 100}}}}
+textual_probe: {{alpha: 0.05, bootstrap: {{n_bootstrap: 100}}, control_view: {{size: {HEIGHT}}}}}
 finetune:
   optimisation: {{epochs: 1}}
   runs: !replace
     made_attention_l050: {{model: {MODEL}, method: lora_attention, lam: 0.5, shift_range: [0.0, 1.0]}}
-    made_omniview: {{model: {MODEL}, method: omniview, lam: 1.0, shift_range: [0.0, 1.0]}}
   training_free: !replace {{}}
 protocol_ablations: {{models: [{MODEL}], n_images: {COUNT}, variants: !replace {{}}}}
 crop_or_model:
@@ -87,7 +88,7 @@ def write_weights(path: Path, network: torch.nn.Module) -> None:
         text.copy_(torch.randn(len(text)))
         network.text_projection.add_(torch.outer(text, image @ network.visual.proj) / text.square().sum())
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), path)
+    save_file(network.half().state_dict(), path)  # half the bytes
 
 
 def write_set(folder: Path, seed: int) -> None:
@@ -98,7 +99,7 @@ def write_set(folder: Path, seed: int) -> None:
     for k in range(COUNT):
         name = f"room {k}.png" if k == 3 else f"szene_ä{k}.jpg"
         low = Image.fromarray(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8))
-        low.resize((1024, 512), Image.Resampling.BICUBIC).save(folder / "images" / name, quality=95)
+        low.resize((2 * HEIGHT, HEIGHT), Image.Resampling.BICUBIC).save(folder / "images" / name, quality=95)
         rows.append({"image": name, "caption": " ".join(f"thing {k}{j}" for j in range(60 if k == 5 else 3))})
     cues = ["360 panorama", "360 photo"] * (COUNT // 2)
     pd.DataFrame(rows).assign(cue=cues).to_csv(folder / "captions.csv", index=False)
@@ -187,21 +188,31 @@ def test_one_command_writes_every_table_and_figure(paper):
     assert not call(paper, "git", "diff", "--stat", "--", "README.md", "figures").stdout
 
 
-def test_a_listed_model_is_fetched_by_its_tag(paper):
+@pytest.fixture
+def offline_here(offline, monkeypatch) -> None:
+    """Let this process, too, find the weights in the cache."""
+    for name, value in offline.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(Path(offline["HF_HOME"], "hub")))
+
+
+def test_a_listed_model_is_fetched_by_its_tag(paper, offline_here, tmp_path):
     folder = paper / "results/made/models" / LISTED
     source = json.loads((folder / "source.json").read_text())
     assert source["pretrained"] == "laion400m_e32" and len(source["sha256"]) == 64
-    assert json.loads((folder.with_name(QUICK) / "source.json").read_text())["sha256"] == source["sha256"]
     clip, images = load_clip(folder, device="cpu"), load_image_set(paper / "panoramas/360_real").head(4)
     ours = pd.concat(score_panoramas(clip, images, n_shifts=2)).set_index("image").score
     plain = plain_scores(paper, "360_real", 0, "ViT-B-32", pretrained=str(folder / WEIGHTS))
     assert max(abs(ours[name] - max(plain[name], 0)) for name in ours.index) < 1e-3
+    fetch_clip(tmp_path / "quick", WeightSource("ViT-B-32-quickgelu", "laion400m_e32"))
+    assert json.loads((tmp_path / "quick/source.json").read_text())["sha256"] == source["sha256"]
 
 
-@pytest.mark.parametrize("shift", [0, 128, 512])
+@pytest.mark.parametrize("shift", [0, HEIGHT // 4, HEIGHT])
 def test_scores_are_those_of_open_clip(paper, shift):
     plain = plain_scores(paper, "360_real", shift, f"local-dir:{paper / 'made'}")
-    ours = scored(paper, "made", MODEL, "360_real", shift / 1024)
+    ours = scored(paper, "made", MODEL, "360_real", shift / (2 * HEIGHT))
     assert ours.keys() == plain.keys() and len(set(ours.values())) == COUNT
     assert max(abs(ours[name] - max(plain[name], 0)) for name in ours) < 1e-3
 
@@ -255,12 +266,8 @@ def test_as_released_scores_are_rounded_and_copies_are_files(paper, offline):
         ),
     ],
 )
-def test_a_fault_is_reported_in_one_sentence(paper, offline, change, command, message, monkeypatch):
+def test_a_fault_is_reported_in_one_sentence(paper, offline_here, change, command, message, monkeypatch):
     monkeypatch.chdir(paper)
-    for name, value in offline.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(Path(offline["HF_HOME"], "hub")))
     params = Path("params.yaml")
     before = params.read_text()
     assert change[0] in before
@@ -279,18 +286,31 @@ def test_a_fault_is_reported_in_one_sentence(paper, offline, change, command, me
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: Image.new("RGB", (640, 512)).save(folder / "images" / "room 3.png"), "is 640 x 512: expected"),
+        (lambda folder: Image.new("RGB", (80, 64)).save(folder / "images" / "room 3.png"), "is 80 x 64: expected"),
         (lambda folder: (folder / "images" / "room 3.png").write_bytes(b"x"), "room 3.png cannot be read as an image"),
     ],
 )
-def test_a_flawed_panorama_is_reported_in_one_sentence(paper, offline, damage, message, tmp_path):
-    folder = paper / "panoramas" / "360_syn"
-    shutil.copytree(folder, tmp_path / "whole")
-    damage(folder)
+def test_a_flawed_panorama_is_reported_in_one_sentence(paper, damage, message, monkeypatch):
+    monkeypatch.chdir(paper)
+    path = Path("panoramas/360_syn/images/room 3.png")
+    before = path.read_bytes()
+    damage(path.parents[1])
+    with pytest.raises(SystemExit, match=message) as ended:
+        report(score_probes.main, MODEL, "360_syn")
+    path.write_bytes(before)
+    assert "\n" not in ended.value.code
+
+
+def test_a_fault_in_the_data_is_reported_through_dvc_and_costs_nothing(paper, offline):
+    captions = paper / "panoramas/360_syn/captions.csv"
+    before = captions.read_text()
+    captions.write_text(before.replace("room 3.png", "nowhere.jpg"))
     done = call(paper, "dvc", "repro", "score_probes", **offline)
-    shutil.rmtree(folder)
-    shutil.move(tmp_path / "whole", folder)
-    assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
+    captions.write_text(before)
+    assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
+    assert "nowhere.jpg is named in captions.csv, but there is no such" in done.stderr
+    again = succeeds(call(paper, "dvc", "repro", "score_probes", **offline))
+    assert "is cached - skipping run" in again and "> python" not in again
 
 
 def test_a_set_too_small_for_the_tests_is_reported(paper, offline):
