@@ -1,8 +1,6 @@
 """Imports follow the order of the rooms: each room of lib/ imports only those that it needs, and the project imports nothing of DVC."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -58,10 +56,3 @@ def test_nothing_imports_dvc():
     """Its commands are documented, most of its modules are not and change with any version."""
     importing = [path for path in MODULES if any(name.split(".")[0] == "dvc" for name in imports_of(path))]
     assert not importing
-
-
-@pytest.mark.parametrize("module", [path.stem for path in sorted(Path("lib/stats").glob("[!_]*.py"))])
-def test_statistics_load_neither_torch_nor_a_model(module):
-    code = f"import sys, clip360.stats.{module}\nprint({{'torch', 'open_clip'}} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -169,16 +169,25 @@ def test_the_frozen_reference_has_the_precision_of_the_protocol(base):
     assert torch.allclose(scores["float16"], scores["float32"], atol=0.5)
 
 
-@pytest.mark.parametrize("targets", ["lora_as_released", "lora_attention"])
-def test_two_processes_learn_what_one_does(base, tmp_path, targets):
-    """Each takes half of every batch; gradients are averaged over both (gloo)."""
+@pytest.fixture(scope="module")
+def tuned_by_two(base, tmp_path_factory) -> Path:
+    """The folder of the adapters that two processes trained."""
+    folder = tmp_path_factory.mktemp("two")
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    script = ["-m", "tests.finetune.finetune_in_processes", base, targets, tmp_path]
+    script = ["-m", "tests.finetune.finetune_in_processes", base, folder, "lora_as_released", "lora_attention"]
     done = subprocess.run([sys.executable, *launch, *script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("targets", ["lora_as_released", "lora_attention"])
+def test_two_processes_learn_what_one_does(base, tuned_by_two, tmp_path, targets):
+    """Each takes half of every batch; gradients are averaged over both (gloo)."""
     clip, _ = finetuned(base, targets, tmp_path / "one", lora=WITHOUT_DROPOUT, batch_size=2)
     save_adapter(clip, tmp_path / "one")
-    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "adapter"))
+    one, two = (
+        load_file(folder / "adapter_model.safetensors") for folder in (tmp_path / "one", tuned_by_two / targets)
+    )
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
 

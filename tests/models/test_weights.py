@@ -69,28 +69,33 @@ def fill_cache(home: Path, repository: str, files: dict[str, Path]) -> None:
     (snapshot.parents[1] / "refs" / "main").write_text(COMMIT)
 
 
-def fetch_offline(folder: Path, home: Path, **source) -> subprocess.CompletedProcess:
-    """Fetch in a process that has no network, with the hub's cache in ``home``."""
-    code = f"from clip360.models.weights import *; fetch_clip({str(folder)!r}, WeightSource(**{source!r}))"
-    environment = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(home)}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+@pytest.fixture
+def offline(tmp_path, monkeypatch) -> None:
+    """No network, and the hub's cache in ``tmp_path``, as HF_HUB_OFFLINE and HF_HOME set them for a new process."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("it asked the network"))
 
 
 def test_a_hub_model_comes_from_the_filled_cache_without_a_network(model, tmp_path):
     fill_cache(tmp_path, "us/small", {name: model / name for name in (CONFIGURATION, WEIGHTS)})
-    done = fetch_offline(tmp_path / "fetched", tmp_path, architecture="hf-hub:us/small", revision=COMMIT)
+    source = WeightSource("hf-hub:us/small", revision=COMMIT)
+    code = f"from clip360.models.weights import *; fetch_clip({str(tmp_path / 'fetched')!r}, {source!r})"
+    environment = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert have_equal_weights(tmp_path / "fetched", model)
     assert json.loads((tmp_path / "fetched" / SOURCE).read_text())["revision"] == COMMIT
-    missing = fetch_offline(tmp_path / "other", tmp_path, architecture="hf-hub:us/none", revision=COMMIT)
-    message = missing.stderr.splitlines()[-1]
-    assert "hf-hub:us/none at 0123" in message and "could not be fetched and is not in the cache" in message
-    assert not (tmp_path / "other").exists()
 
 
-def test_a_tag_without_network_and_cache_says_what_to_do(tmp_path):
-    done = fetch_offline(tmp_path / "x", tmp_path, architecture="ViT-B-32", pretrained="laion400m_e32")
-    assert "ViT-B-32, laion400m_e32 could not be fetched" in done.stderr.splitlines()[-1]
+def test_what_is_neither_in_the_cache_nor_on_the_network_says_what_to_do(offline, tmp_path):
+    for source, name in (
+        (WeightSource("hf-hub:us/none", revision=COMMIT), "hf-hub:us/none at 0123"),
+        (WeightSource("ViT-B-32", "laion400m_e32"), "ViT-B-32, laion400m_e32"),
+    ):
+        with pytest.raises(ConnectionError, match=f"{name}.* could not be fetched and is not in the cache"):
+            fetch_clip(tmp_path / "x", source)
+        assert not (tmp_path / "x").exists()
 
 
 def test_a_fetched_architecture_keeps_its_activation_and_its_transform():
@@ -140,7 +145,7 @@ def test_a_source_that_does_not_exist_or_does_not_fit_is_one_sentence(model, tmp
         read_configuration(tmp_path / "wider")
 
 
-def test_a_model_with_its_own_transform_and_tokenizer_keeps_them(tmp_path):
+def test_a_model_with_its_own_transform_and_tokenizer_keeps_them(offline, tmp_path):
     """As those of SigLIP: a tower of timm, squashed images, a tokenizer of the hub."""
     vocabulary = {word: k for k, word in enumerate(["<pad>", "<unk>", "a", "red", "cube"])}
     words = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
@@ -155,8 +160,7 @@ def test_a_model_with_its_own_transform_and_tokenizer_keeps_them(tmp_path):
     clip = new_clip(tmp_path / "squashing", seed=0, device="cpu")
     save_weights(clip, tmp_path / "squashing")
     fill_cache(tmp_path, "us/squashing", {file.name: file for file in (tmp_path / "squashing").iterdir()})
-    done = fetch_offline(tmp_path / "fetched", tmp_path, architecture="hf-hub:us/squashing", revision=COMMIT)
-    assert done.returncode == 0, done.stderr
+    fetch_clip(tmp_path / "fetched", WeightSource("hf-hub:us/squashing", revision=COMMIT))
     fetched = load_clip(tmp_path / "fetched", device="cpu")
     assert fetched.view == "squash" and have_equal_weights(tmp_path / "fetched", tmp_path / "squashing")
     assert fetched.tokenize(["a red cube"]).tolist() == [[2, 3, 4, 0, 0, 0]]

@@ -59,7 +59,6 @@ def checked(clone) -> tuple[str, dict[str, set[str]], set[str]]:
 def test_rendered_notebooks_come_out_the_same_and_leave_the_same_files(clone, checked):
     printed, failed, _ = checked
     assert failed.keys() <= {str(CHANGED)}, printed[-5000:]
-    assert " error" not in printed.splitlines()[-1]
     assert "Data and pipelines are up to date." in call(clone, "dvc", "status").stdout
 
 

@@ -1,5 +1,6 @@
 """Profiles switch params.yaml there and back, spare hand edits and do not collide."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypat
     for path in Path("profiles").glob("*.yaml"):
         (tmp_path / "profiles" / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.profiles.compose", cache(compose))  # each switch compares with every profile
     use_profile("world")
     default = Path("params.yaml").read_bytes()
     assert default == Path("profiles/world.yaml").read_bytes()
