@@ -29,7 +29,7 @@ replicate: setup
 	.venv/bin/python -m pipeline.run_parallel
 
 test: setup
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	.venv/bin/python -m tools.benchmark

@@ -53,8 +53,8 @@ TESTS_TEXT = """
 
 {tests}
 
-`pipeline/test_pipeline` and `pipeline/test_paper_profile` run whole pipelines in copies of the repository, the first the profile `tiny`, the second the profile
-`paper` with random weights. The first test of each file includes that run.
+The files of `pipeline/` look at a whole run of the pipeline in a copy of the repository: of the profile `tiny`, which the first test that needs it makes for all, and of the
+profile `paper` with random weights (`pipeline/test_paper_profile`).
 """
 SECTION = """{count} {units} took {wall:.1f} minutes, and {work:.1f} minutes one after the other: {cores} cores need at least {least:.1f} minutes, in any order. The target is {target} minutes.
 
