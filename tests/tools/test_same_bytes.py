@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save
 
-from tools.same_bytes.comparison import describe, differences
-from tools.same_bytes.runs import compare_processors, emulator, other_processor
+from tools.file_differences import differences
+from tools.same_bytes.runs import compare_processors, describe, emulator, other_processor
 
 # A few steps of each kind: rendering, training, scoring, fine-tuning, a notebook with statistics, tables and a figure.
 STAGES = [

@@ -29,7 +29,7 @@ from tools.fault_injection.runs import (
 )
 
 VICTIMS = ("group", "engine", "stage")  # all processes of the run; the one that starts stages; one stage's own
-POLL = 0.05  # seconds between looks at what runs
+POLL = 0.05  # seconds between two checks of what runs
 FEW = 5  # stages that run again at a time
 GONE = 10.0  # seconds within which everything that a killed process started must end
 FINISHED = 300.0  # seconds within which stages must end that `make repro` had given to DVC before it was killed

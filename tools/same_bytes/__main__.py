@@ -11,8 +11,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.error_messages import report
-from tools.same_bytes.comparison import describe
-from tools.same_bytes.runs import compare_processors, other_processor
+from tools.same_bytes.runs import compare_processors, describe, other_processor
 
 
 def main(*arguments: str) -> None:

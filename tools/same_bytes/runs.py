@@ -8,13 +8,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.one_code_path import ENVIRONMENT
 from tests.copies import call, copy_repository, environment, succeeds
 from tools.fault_injection.runs import result_files
-from tools.same_bytes.comparison import differences
+from tools.file_differences import differences
 
 PROFILE = "bits"
 EMULATORS = ("qemu-x86_64", "qemu-x86_64-static")
@@ -64,6 +64,14 @@ def compare_processors(
     print(f"on an emulated {model}", flush=True)
     run(elsewhere, steps, EMULATED, prefix=(emulator(), "-cpu", model))
     return len(result_files(natively)), differences(result_files(natively), result_files(elsewhere))
+
+
+def describe(n_files: int, differing: Mapping[str, str], model: str) -> str:
+    """One sentence, and a line for each file that differs."""
+    if not differing:
+        return f"{n_files} files are the same, byte by byte, on this processor and on an emulated {model}."
+    lines = [f"  {path}: {how}" for path, how in differing.items()]
+    return "\n".join([f"{len(differing)} of {n_files} files differ from those of an emulated {model}:", *lines])
 
 
 def new_copy(folder: Path, *, one_code_path: bool) -> Path:

@@ -1,4 +1,4 @@
-"""What differs between two folders of results, and by how much."""
+"""How the files of two runs differ, and by how much."""
 
 import io
 from collections.abc import Mapping
@@ -60,11 +60,3 @@ def compare_columns(a: Mapping, b: Mapping) -> str:
         elif not pd.Series(ours).equals(pd.Series(theirs)):
             others.append(str(name))
     return f"by at most {largest:.2g}" + (f"; other entries in {', '.join(others)}" if others else "")
-
-
-def describe(n_files: int, differing: Mapping[str, str], model: str) -> str:
-    """One sentence, and a line for each file that differs."""
-    if not differing:
-        return f"{n_files} files are the same, byte by byte, on this processor and on an emulated {model}."
-    lines = [f"  {path}: {how}" for path, how in differing.items()]
-    return "\n".join([f"{len(differing)} of {n_files} files differ from those of an emulated {model}:", *lines])
