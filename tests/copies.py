@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")  # of git's commits, on a machine that has none
+
 
 def environment() -> dict[str, str]:
     """Variables under which commands have the tools of this environment."""
@@ -35,7 +37,7 @@ def copy_repository(folder: Path, *, profile: str) -> Path:
     for command in (
         ["git", "init", "--quiet"],
         ["git", "add", "--all"],
-        ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "copy"],
+        ["git", *IDENTITY, "commit", "--quiet", "--message", "copy"],
         ["dvc", "pull", "--quiet", "data"],
         [sys.executable, "-m", "pipeline.profiles", profile],
     ):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.write_checksums import checksum_table
+from tests.copies import IDENTITY
 from tools import verify
 
 
@@ -24,8 +25,7 @@ def results(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((10, 10, 3), np.uint8)).save("figures/01/scores.png")
     (tmp_path / "results/scores.parquet").write_bytes(b"scores")
     checksum_table([Path("figures/01"), Path("results")]).to_csv("figures/checksums.csv", index=False)
-    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    for command in (["init", "--quiet"], ["add", "figures"], [*identity, "commit", "--quiet", "--message", "results"]):
+    for command in (["init", "--quiet"], ["add", "figures"], [*IDENTITY, "commit", "--quiet", "--message", "results"]):
         subprocess.run(["git", *command], check=True)
     return tmp_path
 

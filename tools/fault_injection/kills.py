@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
+from tests.copies import IDENTITY
 from tools.fault_injection.runs import (
     ENTRANCES,
     finish,
@@ -29,7 +30,6 @@ from tools.fault_injection.runs import (
 )
 
 VICTIMS = ("group", "engine", "stage")  # all processes of the run; the one that starts stages; one stage's own
-IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 POLL = 0.05  # seconds between two checks of what runs
 FEW = 5  # stages that run again at a time
 GONE = 10.0  # seconds within which everything that a killed process started must end

@@ -13,6 +13,7 @@ import psutil
 from ruamel.yaml import YAML
 
 from tests.copies import environment
+from tools import file_differences
 
 # Every way in which people start the pipeline; STAGE stands for one stage. The environment of a copy is never set up anew.
 ENTRANCES = {
@@ -79,8 +80,7 @@ def running_stages(run: subprocess.Popen, commands: dict[str, str]) -> dict[str,
 
 def differences(disturbed: Path, whole: Path) -> list[str]:
     """What differs between the results of two copies: files, and what dvc.lock records."""
-    ours, theirs = result_files(disturbed), result_files(whole)
-    differing = [path for path in sorted(ours.keys() | theirs.keys()) if ours.get(path) != theirs.get(path)]
+    differing = list(file_differences.differences(result_files(disturbed), result_files(whole)))
     return differing + ([] if read_lock(disturbed) == read_lock(whole) else ["dvc.lock"])
 
 
