@@ -1,7 +1,7 @@
 # make repro          run the pipeline, as `dvc repro` does, with independent stages in parallel (PROFILE=tiny switches the profile first)
 # make paper          run the paper's own experiments and their claims only
 # make verify         compare a run with the committed results: the same bytes, or what differs, and by how much
-# make replicate      run the replicate NAME in a copy of the repository, keep its tables, and update what is compared with them
+# make replicates     run all replicates in copies of the repository, keep their tables, and judge the claims over them (NAME=... runs one)
 # make test           run the tests
 # make bench          measure the speed (docs/performance.md), in about ten minutes
 # make bits           compare the bytes of this processor with those of another, which qemu emulates (docs/same_bytes.md), in a quarter of an hour
@@ -13,7 +13,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`, and the scripts call `dvc`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro paper verify replicate test bench bits faults world check-data lint
+.PHONY: setup repro paper verify replicates test bench bits faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m pipeline.profiles $(PROFILE))
 	.venv/bin/python -m pipeline.run_parallel
@@ -24,7 +24,7 @@ paper: setup
 verify: setup
 	.venv/bin/python -m tools.verify
 
-replicate: setup
+replicates: setup
 	.venv/bin/python -m pipeline.run_replicate $(NAME)
 	.venv/bin/python -m pipeline.run_parallel
 

@@ -5,6 +5,7 @@ the files that valid parameters name.
 """
 
 import csv
+import json
 import math
 import os
 import re
@@ -35,14 +36,11 @@ REFERENCES = {
     "finetune.runs.*.model": ("models",),
     "finetune.training_free.~": ("models",),
     "adaptation.base_model": ("models",),
-    "adaptation.replicates.*": ("replicates",),
     "protocol_ablations.models.*": ("models",),
     "crop_or_model.token_analysis.models.*": ("models",),
     "crop_or_model.scenes.~": ("image_sets",),
-    "panorama_fraction.replicates.*": ("replicates",),
     "capabilities.matching.models.*": ("models",),
-    "claims.replicates.*": ("replicates",),
-    "claims.other_machines.*": ("replicates",),
+    "replicates.other_machines.*": ("replicates.names",),
 }
 INPUT_FOLDERS = (
     "finetune.image_set",
@@ -59,17 +57,6 @@ OTHER_WRITTEN = (
 )
 SOURCE_FOLDERS = ("lib", "data", "pipeline", "notebooks", "tests", "profiles", "docs", "tools", ".git", ".dvc", ".venv")
 REPLICATES = Path("figures", "replicates")
-# The tables in figures/replicates/NAME that the studies of replicates read.
-REPLICATE_TABLES = {
-    "claims.replicates.*": ("10_claims/claims.csv",),
-    "claims.other_machines.*": ("10_claims/claims.csv",),
-    "adaptation.replicates.*": ("07_adaptation_methods/methods.csv",),
-    "panorama_fraction.replicates.*": (
-        "01_textual_probe/summary.csv",
-        "06_crop_or_model/variance_decomposition.csv",
-        "06_crop_or_model/findings.csv",
-    ),
-}
 
 OPTIMISATION, VISION, TEXT = (
     f"pretraining.{name}" for name in ("optimisation", "architecture.vision_cfg", "architecture.text_cfg")
@@ -386,20 +373,15 @@ def _scenes(sections: dict) -> Iterator[Fault]:
 
 def _too_few_images(sections: dict) -> Iterator[Fault]:
     """Numbers of images with which no signed-rank test can reject."""
-    shift_tests, n_sets = sections["visual_probe"]["n_shifts"] - 1, len(sections["image_sets"])
-    alpha = sections["visual_probe"]["alpha"]
-    ablations, study, finetune = (sections[name] for name in ("protocol_ablations", "crop_or_model", "finetune"))
-    tests = max(shift_tests, len(sections["textual_probe"]["generic_cues"]))
-    yield from _unless_enough("protocol_ablations.n_images", ablations["n_images"], minimum_n(alpha, tests))
-    tests = len(sections["models"]) * n_sets * len(study["views"]) * (study["n_windows"] - 1)
-    yield from _unless_enough("crop_or_model.n_images", study["n_images"], minimum_n(study["alpha"], tests))
+    required, finetune = _required_images(sections), sections["finetune"]
+    for study in ("protocol_ablations", "crop_or_model"):
+        yield from _unless_enough(f"{study}.n_images", sections[study]["n_images"], required)
     if finetune["n_validation"]:
-        required = minimum_n(alpha, _tradeoff_tests(sections))
         yield from _unless_enough("finetune.n_validation", finetune["n_validation"], required)
     for name in sections["image_sets"]:
         if _rendered_name(sections, Path(sections["data"], name)):
             n_images = sections["rendered_sets"][name]["n_images"]
-            yield from _unless_enough(f"rendered_sets.{name}.n_images", n_images, _required_images(sections))
+            yield from _unless_enough(f"rendered_sets.{name}.n_images", n_images, required)
 
 
 def _unless_enough(path: str, n_images: int, required: int) -> Iterator[Fault]:
@@ -409,22 +391,9 @@ def _unless_enough(path: str, n_images: int, required: int) -> Iterator[Fault]:
 
 
 def _required_images(sections: dict) -> int:
-    """Images that each probed set needs, for the textual probe, the visual probe and the trade-off."""
-    models_and_sets = len(sections["models"]) * len(sections["image_sets"])
-    textual, visual = sections["textual_probe"], sections["visual_probe"]
-    return max(
-        minimum_n(textual["alpha"], models_and_sets * len(textual["generic_cues"])),
-        minimum_n(visual["alpha"], models_and_sets * (visual["n_shifts"] - 1)),
-        minimum_n(visual["alpha"], _tradeoff_tests(sections)),
-    )
-
-
-def _tradeoff_tests(sections: dict) -> int:
-    """Stability tests of the trade-off: all models, runs and training-free methods on the probed, training and validation sets."""
-    finetune = sections["finetune"]
-    models = len(sections["models"]) + len(finetune["runs"]) + sum(map(len, finetune["training_free"].values()))
-    n_sets = len(sections["image_sets"]) + 1 + (finetune["n_validation"] > 0)
-    return models * n_sets * (sections["visual_probe"]["n_shifts"] - 1)
+    """Images that the tests of every study need: the largest family are the shifts or the generic cues of one model and set."""
+    shifts = max(sections["visual_probe"]["n_shifts"], sections["crop_or_model"]["n_windows"]) - 1
+    return minimum_n(sections["inference"]["alpha"], max(shifts, len(sections["textual_probe"]["generic_cues"])))
 
 
 _SETS = ("profile", "data", "image_sets", "rendered_sets", "finetune.image_set")
@@ -436,7 +405,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[dict], Iterator[Fault]]], ...] = 
     ((*_SETS, "finetune.offset_image_set", "finetune.n_validation", "finetune.runs"), _fine_tuning_sets),
     ((*_SETS, "probe_sets", "crop_or_model.scenes"), _scenes),
     (
-        (*_SETS, "models", "finetune", "textual_probe", "visual_probe", "protocol_ablations", "crop_or_model"),
+        (*_SETS, "finetune", "inference", "textual_probe", "visual_probe", "protocol_ablations", "crop_or_model"),
         _too_few_images,
     ),
 )
@@ -502,17 +471,17 @@ def _missing_files(sections: dict) -> Iterator[Fault]:
 
 
 def _missing_replicates(sections: dict) -> Iterator[Fault]:
-    for name in sections["replicates"]:
-        profile = Path("profiles", f"{name}.yaml")
+    replicates = sections["replicates"]
+    for path, name in (*_at(sections, "replicates.names.*"), *_at(sections, "replicates.other_machines.~")):
+        profile, kept = Path("profiles", f"{name}.yaml"), REPLICATES / name / "provenance.json"
         if not profile.is_file():
             similar = nearest(name, (path.stem for path in profile.parent.glob("*.yaml")))
-            yield Fault(f"replicates.{name}", f"is not a profile: expected {profile} to exist{similar}")
-    for pattern, tables in REPLICATE_TABLES.items():
-        for path, name in _at(sections, pattern):
-            missing = [table for table in tables if not (REPLICATES / name / table).is_file()]
-            if missing:
-                expected = f"run `python -m pipeline.run_replicate {name}` first"
-                yield Fault(path, f"needs {REPLICATES / name / missing[0]}, which does not exist: {expected}")
+            yield Fault(path, f"is {shown(name)}, which is not a profile: expected {profile} to exist{similar}")
+        elif not kept.is_file():
+            yield Fault(path, f"needs {kept}, which does not exist: run `make replicates NAME={name}` first")
+        elif missing := set(replicates["stages"]) - set(json.loads(kept.read_text(encoding="utf-8"))["stages"]):
+            expected = f"run `make replicates NAME={name}` again"
+            yield Fault(path, f"needs the stage {min(missing)}, which the run kept in {kept.parent} lacks: {expected}")
 
 
 def _input_folders(sections: dict) -> Iterator[tuple[str, Path]]:

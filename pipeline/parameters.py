@@ -116,9 +116,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
-class Bootstrap(Section):
-    seed: Seed
+class Inference(Section):
+    alpha: Rate
     n_bootstrap: Count
+    seed: Seed
 
 
 class ProbeSets(Section):
@@ -241,16 +242,12 @@ class ControlView(Section):
 
 class TextualProbe(Section):
     generic_cues: DistinctNonempty[Words]
-    alpha: Rate
-    bootstrap: Bootstrap
     control_view: ControlView
 
 
 class VisualProbe(Section):
     n_shifts: Shifts
     n_curve_shifts: Shifts
-    alpha: Rate
-    bootstrap: Bootstrap
 
 
 class PerspectiveViews(Section):
@@ -311,7 +308,6 @@ class Finetune(Section):
 class Adaptation(Section):
     base_model: Name | None
     recall_tolerance: Fraction
-    replicates: Distinct[Name]
 
 
 class ProtocolAblations(Section):
@@ -349,13 +345,6 @@ class CropOrModel(Section):
     scenes: dict[FolderName, RenderedScenes]
     visibility_columns: Annotated[int, Field(ge=2, le=16_384)]
     token_analysis: TokenAnalysis
-    alpha: Rate
-    bootstrap: Bootstrap
-
-
-class PanoramaFraction(Section):
-    replicates: Distinct[Name]
-    fractions: dict[Name, Fraction]
 
 
 class ObjectCrop(Section):
@@ -387,7 +376,6 @@ class Capabilities(Section):
     viewpoints: Viewpoints
     matching: Matching
     n_blind_scenes: Count
-    bootstrap: Bootstrap
 
 
 class OwnPanoramas(Section):
@@ -399,9 +387,10 @@ class OwnPanoramas(Section):
     n_images: Count | None
 
 
-class Claims(Section):
-    replicates: Distinct[Name]
-    other_machines: Distinct[Name]
+class Replicates(Section):
+    names: Distinct[Name]
+    other_machines: dict[Name, Name]
+    stages: DistinctNonempty[Name]
 
 
 class Parameters(Section):
@@ -419,17 +408,17 @@ class Parameters(Section):
     compute: Compute
     training_pictures: Annotated[TrainingPictures | None, NoneIfEmpty]
     pretraining: Pretraining
+    inference: Inference
     textual_probe: TextualProbe
     visual_probe: VisualProbe
     finetune: Finetune
     adaptation: Adaptation
     protocol_ablations: ProtocolAblations
     crop_or_model: CropOrModel
-    panorama_fraction: Annotated[PanoramaFraction | None, NoneIfEmpty]
+    panorama_fraction: dict[Name, Fraction]
     capabilities: Capabilities
     own_panoramas: OwnPanoramas
-    replicates: dict[Name, DistinctNonempty[Name]]
-    claims: Claims
+    replicates: Replicates
 
     @property
     def results(self) -> Path:

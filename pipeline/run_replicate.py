@@ -1,13 +1,15 @@
-"""Run a replicate, another profile, in a copy of the repository, and keep its tables.
+"""Run replicates, profiles with other seeds, each in a copy of the repository, and keep their tables.
 
-    python -m pipeline.run_replicate NAME
+    python -m pipeline.run_replicate [NAME ...]
 
 Copies the tracked files as they are now to results/replicates/NAME, a DVC repository of its own that shares the cache, switches it to
-the profile NAME, and runs the stages that `replicates.NAME` in params.yaml lists. Writes figures/replicates/NAME: the CSV tables of
-these stages' notebooks, and provenance.json, which names the commit. A run that was killed goes on when it is started again.
+the profile NAME, and runs `replicates.stages` of params.yaml. Writes figures/replicates/NAME: the CSV tables of
+these stages' notebooks, and provenance.json: the commit, the parameters and the tables with their SHA-256. Without NAME all replicates run that
+were not run at this commit. A run that was killed goes on when it is started again.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -20,9 +22,10 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.error_messages import nearest, report
-from pipeline.parameters import read_params
+from pipeline.parameters import PARAMS, parse, read_params, read_text
+from pipeline.profiles import profile_names
 
-COPIES, KEPT_TABLES = Path("results", "replicates"), Path("figures", "replicates")
+COPIES, KEPT_TABLES, PROVENANCE = Path("results", "replicates"), Path("figures", "replicates"), "provenance.json"
 OWN = {"results", "data", ".dvc", "dvc.lock"}  # what the copy keeps from an earlier run
 NOT_COPIED = ("dvc.lock", "params.yaml", ".dvc/embedded/")
 PACKAGE = Path("package")  # in the copy: holds lib/ under its name as a package, before the installed one
@@ -64,7 +67,7 @@ def notebooks_of(stages: Sequence[str]) -> list[str]:
     for stage, command in zip(stages, commands, strict=True):
         if "pipeline.run_notebook" not in command:
             raise ValueError(
-                f"`replicates` in params.yaml lists {stage}: expected stages of dvc.yaml that render a notebook"
+                f"`replicates.stages` in params.yaml lists {stage}: expected stages of dvc.yaml that render a notebook"
             )
     return [command[-1] for command in commands]
 
@@ -80,8 +83,10 @@ def keep_tables(source: Path, notebooks: Sequence[str], target: Path, provenance
     methods = partial / "07_adaptation_methods" / "methods.csv"
     if methods.exists():
         add_seconds(methods, source / "seconds")
-    text = json.dumps(provenance, indent=2, sort_keys=True) + "\n"
-    (partial / "provenance.json").write_text(text, encoding="utf-8", newline="\n")
+    tables = sorted(path for path in partial.rglob("*.csv"))
+    sums = {str(path.relative_to(partial)): hashlib.sha256(path.read_bytes()).hexdigest() for path in tables}
+    text = json.dumps(provenance | {"sha256": sums}, indent=2, sort_keys=True) + "\n"
+    (partial / PROVENANCE).write_text(text, encoding="utf-8", newline="\n")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
 
@@ -94,24 +99,47 @@ def add_seconds(methods: Path, folder: Path) -> None:
     table.to_csv(methods, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.run_replicate", description="Run a replicate.")
-    parser.add_argument("name", metavar="NAME", help="a key of `replicates` in params.yaml, and the name of a profile")
-    name = parser.parse_args(arguments).name
-    replicates = read_params().replicates
-    if name not in replicates:
-        raise ValueError(
-            f"there is no replicate {name} in params.yaml: choose one of {', '.join(replicates)}{nearest(name, replicates)}"
-        )
-    stages, folder = replicates[name], COPIES / name
-    notebooks = notebooks_of(stages)
-    commit = run("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty", capture=True).strip()
+def run_replicate(name: str, stages: Sequence[str]) -> None:
+    """Run ``stages`` under the profile ``name`` in a copy of the repository, and keep their tables."""
+    folder, notebooks, commit = COPIES / name, notebooks_of(stages), this_commit()
     copy_repository(folder)
     run(sys.executable, "-m", "pipeline.profiles", name, folder=folder)
     run(sys.executable, "-m", "pipeline.run_parallel", *stages, folder=folder)
-    provenance = {"commit": commit, "profile": name, "stages": list(stages)}
-    keep_tables(folder / "results" / name, notebooks, KEPT_TABLES / name, provenance)
+    params = parse(read_text(folder / PARAMS), folder / PARAMS)
+    keep_tables(
+        folder / "results" / name,
+        notebooks,
+        KEPT_TABLES / name,
+        {"commit": commit, "stages": list(stages), "params": params},
+    )
     print(f"The tables of {', '.join(notebooks)} are in {KEPT_TABLES / name}: commit them.")
+
+
+def this_commit() -> str:
+    """The commit that is checked out, with -dirty behind it where files differ from it."""
+    return run("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty", capture=True).strip()
+
+
+def is_kept(name: str) -> bool:
+    """Were the kept tables of a replicate made by the commit that is checked out?"""
+    provenance = KEPT_TABLES / name / PROVENANCE
+    return provenance.is_file() and json.loads(provenance.read_text(encoding="utf-8"))["commit"] == this_commit()
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run_replicate", description="Run replicates.")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="profiles; all of `replicates` in params.yaml by default"
+    )
+    names = parser.parse_args(arguments).names
+    replicates = read_params().replicates
+    for name in names:
+        if name not in profile_names():
+            raise ValueError(
+                f"there is no profile {name}: choose one of {', '.join(profile_names())}{nearest(name, profile_names())}"
+            )
+    for name in names or [name for name in (*replicates.names, *replicates.other_machines) if not is_kept(name)]:
+        run_replicate(name, replicates.stages)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def variance_bars(table: pd.DataFrame) -> Figure:
                 color="black",
                 linewidth=0.8,
                 markersize=7,
-                label="all shifts, with 95 % interval",
+                label="all shifts, with interval",
             )
             axis.tick_params(axis="x", labelsize=6)
             if row == 0:

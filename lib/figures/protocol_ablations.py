@@ -11,7 +11,7 @@ EXACT = 1e-6  # points; smaller changes are drawn here
 
 
 def ablation_changes(table: pd.DataFrame) -> Figure:
-    """Mean absolute change of the score by each ablation, 95 % interval, logarithmic, with the bound β of the baseline.
+    """Mean absolute change of the score by each ablation, interval, logarithmic, with the bound β of the baseline.
 
     ``table`` is that of ``stats.protocol_ablations.ablation_table`` for one model; one colour and marker for each image set.
     """

@@ -1,11 +1,13 @@
 """Tables for readers and for programs: one frame as CSV, Markdown and LaTeX, the same bytes every time."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 DIGITS = 3
+REPLICATES = Path("figures", "replicates")  # the kept tables of replicates
 SMALLEST_P = 1e-300  # smaller p-values are written as smaller than this
 WRITTEN = {"lam": "lambda"}  # columns whose name in code, where lambda is a keyword, differs from that in tables
 LATEX = {sign: f"\\{sign}" for sign in "_%&#$"} | {sign: f"${sign}$" for sign in "<>|"}
@@ -30,7 +32,21 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table that ``write_table`` wrote, from its CSV file: the column ``lambda`` is ``lam`` again."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: run the stage that writes it, for a replicate `make replicates`"
+        )
     return pd.read_csv(path).rename(columns={written: name for name, written in WRITTEN.items()})
+
+
+def read_tables(output: str | Path, names: Iterable[str], replicates: Iterable[str]) -> dict[str, list[pd.DataFrame]]:
+    """The tables of a notebook by name: that of this run, in the folder ``output``, then those of its replicates.
+
+    figures/replicates/REPLICATE has a folder of the same name for each notebook. Raises FileNotFoundError where a table is missing.
+    """
+    output = Path(output)
+    folders = [output, *(REPLICATES / replicate / output.name for replicate in replicates)]
+    return {name: [read_table(folder / f"{name}.csv") for folder in folders] for name in dict.fromkeys(names)}
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ EFFECT = "rank-biserial correlation"
 
 
 def effect_forest(textual: pd.DataFrame, visual: pd.DataFrame) -> Figure:
-    """Effects (95 % interval) of both probes, for every model and image set: one mark for each test.
+    """Effects (interval) of both probes, for every model and image set: one mark for each test.
 
     Right of 0 the cue raises the score, or the shift changes it by less than β. Blue where H0 is rejected after Holm's
     correction, orange where it is not.
@@ -29,7 +29,7 @@ def effect_forest(textual: pd.DataFrame, visual: pd.DataFrame) -> Figure:
             place = k + np.linspace(-0.3, 0.3, len(part))
             for verdict, colour in VERDICT_COLOURS.items():
                 chosen = (part[rejected] == verdict).to_numpy()
-                below, above = part.effect - part.ci_low, part.ci_high - part.effect
+                below, above = part.effect - part.effect_low, part.effect_high - part.effect
                 axis.errorbar(
                     part.effect[chosen],
                     place[chosen],

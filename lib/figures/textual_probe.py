@@ -12,7 +12,7 @@ from clip360.stats.measurements import select
 
 
 def cue_effects(tests: pd.DataFrame) -> Figure:
-    """Effect of the format cue (rank-biserial, 95 % interval) for every model, image set, view and generic cue.
+    """Effect of the format cue (rank-biserial, interval) for every model, image set, view and generic cue.
 
     ``tests`` is the table of ``stats.textual_probe.cue_tests``.
     """
@@ -25,7 +25,7 @@ def cue_effects(tests: pd.DataFrame) -> Figure:
             part = tests[(tests.image_set == image_set) & (tests["view"] == view)]
             offset = part.generic_cue.map(list(generic_cues).index) - (len(generic_cues) - 1) / 2
             row = part.model.map(list(models).index) + 0.16 * offset
-            below, above = part.effect - part.ci_low, part.ci_high - part.effect
+            below, above = part.effect - part.effect_low, part.effect_high - part.effect
             axis.errorbar(
                 part.effect,
                 row,

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from clip360.names import CROP, PROBE
+from clip360.stats.inference import Inference, mean, with_interval
 from clip360.stats.measurements import select
-from clip360.stats.signed_rank import mean, with_interval
 from clip360.stats.tradeoff import method_label
 
 CLASSIFICATION = ("scene_category", "colour", "shape")  # tasks of zero-shot classification
@@ -117,12 +117,12 @@ def retrieval_table(measurements: pd.DataFrame) -> pd.DataFrame:
 
 
 def attribute_table(
-    measurements: pd.DataFrame, n_false_captions: Mapping[str, int], *, seed: int, n_bootstrap: int
+    measurements: pd.DataFrame, n_false_captions: Mapping[str, int], *, inference: Inference
 ) -> pd.DataFrame:
     """Fine-grained discrimination, one row for each model, view, measure (rank, or the matcher's name) and subset.
 
     ``n_false_captions`` gives the number of false captions of a question by subset. Columns: n, mean_rank of the true
-    caption with its 95 % bootstrap interval, chance (the mean rank by guessing), and ``advantage``, 0 at chance and 1
+    caption with its bootstrap interval, chance (the mean rank by guessing), and ``advantage``, 0 at chance and 1
     where the true caption is always first.
     """
     rows = []
@@ -130,7 +130,7 @@ def attribute_table(
     for keys, part in questions.groupby(["model", "view", "measure", "label"], sort=False):
         chance = chance_rank(n_false_captions[keys[-1]])
         row = dict(zip(("model", "view", "measure", "subset"), keys, strict=True)) | {"n": len(part)}
-        row |= with_interval("mean_rank", part.value.to_numpy(), mean, seed=seed, n_bootstrap=n_bootstrap)
+        row |= with_interval("mean_rank", part.value.to_numpy(), mean, inference=inference)
         rows.append(row | {"chance": chance, "advantage": (chance - row["mean_rank"]) / (chance - 1)})
     return pd.DataFrame(rows)
 
@@ -177,13 +177,12 @@ def capability_changes(
     runs: Mapping[str, Mapping],
     n_false_captions: Mapping[str, int],
     *,
-    seed: int,
-    n_bootstrap: int,
+    inference: Inference,
 ) -> pd.DataFrame:
     """One row for each fine-tuned model, task and view: the ``levels`` of the frozen and of the fine-tuned model.
 
     ``frozen`` and ``finetuned`` are measurements, ``runs`` the specifications of the fine-tuned models. ``change`` is the
-    difference, with its 95 % bootstrap interval over the images of all sets.
+    difference, with its bootstrap interval over the images of all sets.
     """
     before, rows = levels(frozen, n_false_captions), []
     after = levels(finetuned, n_false_captions)
@@ -204,7 +203,7 @@ def capability_changes(
             "finetuned": part.mean(),
         }
         change = part.to_numpy() - reference
-        rows.append(row | with_interval("change", change, mean, seed=seed, n_bootstrap=n_bootstrap))
+        rows.append(row | with_interval("change", change, mean, inference=inference))
     table = pd.DataFrame(rows)
     order = {"model": list(runs).index, "task": TASKS.index}
     return table.sort_values(list(order), key=lambda x: x.map(order[x.name]), kind="stable", ignore_index=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import page_trend_test, spearmanr
 
-from clip360.stats.signed_rank import holm
+from clip360.stats.inference import holm
 
 MEASURES = {  # column: title of its panel in a figure
     "contrast": "format cues:\ncontrast, points",
@@ -17,7 +17,7 @@ MEASURES = {  # column: title of its panel in a figure
 
 
 def fraction_table(cues: pd.DataFrame, parts: pd.DataFrame, fractions: Mapping[str, float]) -> pd.DataFrame:
-    """One row for each replicate, model and image set: its ``panorama_fraction`` and the MEASURES, with 95 % intervals.
+    """One row for each replicate, model and image set: its ``panorama_fraction`` and the MEASURES, with intervals.
 
     ``cues`` are the rows of ``summarise_cues`` and ``parts`` those of ``decompose`` of all replicates, with a column
     replicate; ``fractions`` gives the fraction of panoramas by model. Raises ValueError where a number is missing.

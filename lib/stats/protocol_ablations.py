@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from clip360.names import BASELINE
+from clip360.stats.inference import Inference, mean, with_interval
 from clip360.stats.measurements import select
-from clip360.stats.signed_rank import mean, with_interval
 from clip360.stats.textual_probe import cue_tests
 from clip360.stats.visual_probe import shift_pivot, shift_tests
 
@@ -32,29 +32,23 @@ class Outcome(NamedTuple):
     verdicts: pd.Series
 
 
-def ablation_table(
-    measurements: pd.DataFrame, *, shifts: Sequence[float], alpha: float, seed: int, n_bootstrap: int
-) -> pd.DataFrame:
+def ablation_table(measurements: pd.DataFrame, *, shifts: Sequence[float], inference: Inference) -> pd.DataFrame:
     """One row for each model, image set and ablation: the protocol with one detail changed, against the baseline.
 
     ``measurements`` are those of both probes with a column ablation, BASELINE among its values.
 
     ``score_change``  mean absolute change of a score of the visual probe (unshifted, shifted and mirrored), in points, with
-    its 95 % bootstrap interval over images
+    its bootstrap interval over images
     ``beta``, ``instability``  the bound, and the mean of |s - s^δ| over images and shifts, in points
     ``cue_tests_rejected``, ``shifts_stable``  tests of the two probes that reject
     ``verdicts_changed``  number of tests of both probes that decide otherwise than the baseline
     """
-    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
     for (model, image_set), part in measurements.groupby(["model", "image_set"], sort=False):
-        outcomes = {
-            name: _probe(group, shifts, alpha=alpha, **resampling)
-            for name, group in part.groupby("ablation", sort=False)
-        }
+        outcomes = {name: _probe(group, shifts, inference) for name, group in part.groupby("ablation", sort=False)}
         for name, outcome in outcomes.items():
             row = {"ablation": name, "model": model, "image_set": image_set}
-            rows.append(row | _compare(outcome, outcomes[BASELINE], shifts, **resampling))
+            rows.append(row | _compare(outcome, outcomes[BASELINE], shifts, inference))
     return pd.DataFrame(rows)
 
 
@@ -64,8 +58,7 @@ def finetuning_ablations(
     runs: Mapping[str, Mapping],
     *,
     shifts: Sequence[float],
-    seed: int,
-    n_bootstrap: int,
+    inference: Inference,
 ) -> pd.DataFrame:
     """``ablation_table`` for two details of fine-tuning: the released list of modules, and λ = 1.
 
@@ -85,7 +78,7 @@ def finetuning_ablations(
                     _finetuned_outcome(finetuned, tests, model=run, image_set=image_set) for run in (name, partner)
                 )
                 row = {"ablation": f"{ablation} ({name})", "model": spec["model"], "image_set": image_set}
-                rows.append(row | _compare(outcome, reference, shifts, seed=seed, n_bootstrap=n_bootstrap))
+                rows.append(row | _compare(outcome, reference, shifts, inference))
     return pd.DataFrame(rows)
 
 
@@ -95,23 +88,23 @@ def _finetuned_outcome(finetuned: pd.DataFrame, tests: pd.DataFrame, *, model: s
     return Outcome(shift_pivot(scores), tested.beta.iloc[0], verdicts)
 
 
-def _probe(measurements: pd.DataFrame, shifts: Sequence[float], **test) -> Outcome:
+def _probe(measurements: pd.DataFrame, shifts: Sequence[float], inference: Inference) -> Outcome:
     """Both probes on the measurements of one model, image set and ablation."""
     shift_rows = select(measurements, "clip_score", "shift", "mirror")
-    visual = shift_tests(shift_rows, shifts=shifts, **test)
-    textual = cue_tests(measurements, **test)
+    visual = shift_tests(shift_rows, shifts=shifts, inference=inference)
+    textual = cue_tests(measurements, inference=inference)
     verdicts = {"cue": textual.set_index("generic_cue").reject, "stable": visual.set_index("shift").stable}
     return Outcome(shift_pivot(shift_rows), visual.beta.iloc[0], pd.concat(verdicts))
 
 
-def _compare(outcome: Outcome, baseline: Outcome, shifts: Sequence[float], **resampling: int) -> dict:
+def _compare(outcome: Outcome, baseline: Outcome, shifts: Sequence[float], inference: Inference) -> dict:
     """How the scores and verdicts of an outcome differ from those of the baseline."""
     scores, verdicts = outcome.scores, outcome.verdicts
     change = (scores - baseline.scores).abs().mean(axis=1).to_numpy()
     under_shifts = scores["shift"][list(shifts)].sub(scores["shift", 0.0], axis=0).abs()
     return {
         "n": len(scores),
-        **with_interval("score_change", change, mean, **resampling),
+        **with_interval("score_change", change, mean, inference=inference),
         "beta": outcome.beta,
         "instability": under_shifts.to_numpy().mean(),
         "cue_tests_rejected": _count(verdicts.xs("cue")) if "cue" in verdicts.index else "",

@@ -1,19 +1,17 @@
 """The signed-rank test on paired scores, with its effect, bootstrap intervals, the sign test and the required sample size."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import pingouin as pg
 from scipy.stats import binomtest, norm, rankdata
+
+from clip360.stats.inference import Inference, bootstrap, positive
 
 POWER = 0.8  # probability with which a test of ``required_n`` images finds an effect of the observed size
 
 
-def signed_rank(
-    difference: np.ndarray, alternative: str, *, alpha: float, seed: int, n_bootstrap: int
-) -> dict[str, float]:
+def signed_rank(difference: np.ndarray, alternative: str, *, inference: Inference) -> dict[str, float]:
     """One-sided Wilcoxon signed-rank test that differences [N] lie above ("greater") or below ("less") 0.
 
     Zeros are dropped and no continuity correction is made (arXiv 2604.24642).
@@ -23,29 +21,28 @@ def signed_rank(
     difference : float [N]
         Paired differences, finite and not all 0 (see ``differences``).
     alternative : "greater" or "less"
-    alpha : level of the test for which ``required_n`` is computed
-    seed, n_bootstrap : seed and number of the bootstrap's resamples
+    inference : level of the interval and of the test for which ``required_n`` is computed, and the bootstrap
 
     Returns
     -------
     ``W``, ``p``  statistic (sum of the ranks of positive differences) and p-value
-    ``effect``, ``ci_low``, ``ci_high``  matched-pairs rank-biserial correlation, from -1 to 1 (all differences lie on the
-    side of the alternative), with its 95 % percentile bootstrap interval
+    ``effect``, ``effect_low``, ``effect_high``  matched-pairs rank-biserial correlation, from -1 to 1 (all differences lie on the
+    side of the alternative), with its percentile bootstrap interval
     ``p_sign``  sign test of the same alternative: about the median alone, whatever the shape of the distribution
     ``required_n``  as by ``required_n``
     """
     test = pg.wilcoxon(difference, alternative=alternative, correction=False).iloc[0]
     toward = difference if alternative == "greater" else -difference
-    low, high = bootstrap(toward, rank_biserial, seed=seed, n_bootstrap=n_bootstrap)
+    low, high = bootstrap(toward, rank_biserial, inference=inference)
     sign = binomtest(int((toward > 0).sum()), int((toward != 0).sum()), alternative="greater")
     return {
         "W": float(test.W_val),
         "p": positive(test.p_val),
         "effect": float(test.RBC),
-        "ci_low": low,
-        "ci_high": high,
+        "effect_low": low,
+        "effect_high": high,
         "p_sign": positive(sign.pvalue),
-        "required_n": required_n(toward, alpha=alpha),
+        "required_n": required_n(toward, alpha=inference.alpha),
     }
 
 
@@ -83,8 +80,6 @@ def minimum_n(alpha: float, tests: int = 1) -> int:
     >>> minimum_n(0.01), minimum_n(0.01, tests=7)
     (7, 10)
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}: expected a number between 0 and 1")
     return math.floor(math.log2(tests / alpha)) + 1
 
 
@@ -127,50 +122,3 @@ def rank_biserial(difference: np.ndarray) -> np.ndarray:
     ranks = np.where(magnitude > 0, ranks, 0)
     signed, total = (np.sign(difference) * ranks).sum(-1), ranks.sum(-1)
     return np.divide(signed, total, out=np.zeros_like(total), where=total > 0)
-
-
-def median(x: np.ndarray) -> np.ndarray:
-    """Median along the last axis."""
-    return np.median(x, axis=-1)
-
-
-def mean(x: np.ndarray) -> np.ndarray:
-    """Mean along the last axis."""
-    return x.mean(-1)
-
-
-def bootstrap(
-    x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, n_bootstrap: int
-) -> tuple[float, float]:
-    """95 % percentile interval of a statistic over resampled images (Efron and Tibshirani, 1993).
-
-    ``x`` is [N] or [K, N], images last; ``statistic`` maps [..., n_bootstrap, N] to [n_bootstrap]. Raises ValueError for
-    values that are not finite and for ``n_bootstrap`` below 1.
-    """
-    if n_bootstrap < 1:
-        raise ValueError(f"n_bootstrap is {n_bootstrap}: expected at least 1 resample")
-    if n_bad := int((~np.isfinite(x)).sum()):
-        raise ValueError(
-            f"{n_bad} of {x.size} values are not numbers: expected a value for every image, measure the set anew"
-        )
-    images = np.random.default_rng(seed).integers(x.shape[-1], size=(n_bootstrap, x.shape[-1]))
-    low, high = np.percentile(statistic(x[..., images]), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def with_interval(
-    name: str, x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int, n_bootstrap: int
-) -> dict[str, float]:
-    """A statistic of x ([N] or [K, N], images last) and its ``bootstrap`` interval: NAME, NAME_low, NAME_high."""
-    low, high = bootstrap(x, statistic, seed=seed, n_bootstrap=n_bootstrap)
-    return {name: float(statistic(x)), f"{name}_low": low, f"{name}_high": high}
-
-
-def holm(p: pd.Series) -> np.ndarray:
-    """p-values corrected over their family (Holm, Scand. J. Stat. 6, 1979)."""
-    return pg.multicomp(p.to_numpy(), method="holm")[1]
-
-
-def positive(p: float) -> float:
-    """A p-value that underflows to 0 becomes the smallest positive float: no p-value is 0."""
-    return max(float(p), np.finfo(float).tiny)

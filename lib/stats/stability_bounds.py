@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from clip360.stats.inference import Inference, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
-from clip360.stats.signed_rank import with_interval
 from clip360.stats.visual_probe import shift_tests, upper_fence
 
 MIRRORED, ANY_CONTROL = "mirror", "any control"
@@ -25,10 +25,8 @@ def content_matched(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([unshifted, shifted]).assign(view=CONTENT_MATCHED)
 
 
-def beta_by_control(
-    measurements: pd.DataFrame, controls: Sequence[str], *, seed: int, n_bootstrap: int
-) -> pd.DataFrame:
-    """β for every model, image set and view by each control alone and by ANY_CONTROL, with its 95 % bootstrap interval.
+def beta_by_control(measurements: pd.DataFrame, controls: Sequence[str], *, inference: Inference) -> pd.DataFrame:
+    """β for every model, image set and view by each control alone and by ANY_CONTROL, with its bootstrap interval.
 
     ``controls`` are conditions of the CLIP score that leave the content of a panorama as it is. By ANY_CONTROL the change
     of an image is the largest that any control makes: β then bounds what every control does.
@@ -41,7 +39,7 @@ def beta_by_control(
         by_control[ANY_CONTROL] = pd.concat(by_control, axis=1).max(axis=1)
         for control, change in by_control.items():
             row = dict(zip(KEYS, keys, strict=True)) | {"control": control, "n": len(change)}
-            row |= with_interval("beta", change.to_numpy(), upper_fence, seed=seed, n_bootstrap=n_bootstrap)
+            row |= with_interval("beta", change.to_numpy(), upper_fence, inference=inference)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -51,9 +49,7 @@ def verdicts_by_control(
     bounds: pd.DataFrame,
     *,
     shifts: Sequence[float],
-    alpha: float,
-    seed: int,
-    n_bootstrap: int,
+    inference: Inference,
 ) -> pd.DataFrame:
     """The table ``bounds`` of ``beta_by_control`` with the stability tests under each control, Holm-corrected for each.
 
@@ -65,11 +61,11 @@ def verdicts_by_control(
     for _, bound in bounds.groupby("control", sort=False):
         betas = bound.set_index(KEYS).beta
         tested = shifted[shifted.set_index(KEYS).index.isin(betas.index)]
-        tests = shift_tests(tested, shifts=shifts, alpha=alpha, seed=seed, n_bootstrap=n_bootstrap, bounds=betas)
+        tests = shift_tests(tested, shifts=shifts, inference=inference, bounds=betas)
         groups = tests.groupby(KEYS, sort=False)
         worst = tests.loc[groups.median_abs_diff.idxmax()].set_index(KEYS)
         columns = {"tests": groups.size(), "stable": groups.stable.sum(), "worst": worst.median_abs_diff}
-        columns |= {"worst_low": worst.median_low, "worst_high": worst.median_high}
+        columns |= {"worst_low": worst.median_abs_diff_low, "worst_high": worst.median_abs_diff_high}
         parts.append(bound.merge(pd.DataFrame(columns).reset_index(), on=KEYS, validate="1:1"))
     verdicts = pd.concat(parts, ignore_index=True)
     ratios = {f"of_beta{end}": verdicts[f"worst{end}"] / verdicts.beta for end in ("", "_low", "_high")}

@@ -7,8 +7,9 @@ import pandas as pd
 import pingouin as pg
 
 from clip360.names import PANORAMA
+from clip360.stats.inference import holm, positive
 from clip360.stats.measurements import KEYS
-from clip360.stats.signed_rank import differences, holm, minimum_n, positive
+from clip360.stats.signed_rank import differences, minimum_n
 from clip360.stats.textual_probe import cue_pairs
 from clip360.stats.visual_probe import shift_pivot
 
@@ -59,7 +60,7 @@ def equivalence_tests(pairs: pd.DataFrame, bounds: pd.Series, *, alpha: float) -
 
     ``pairs`` as by ``paired_scores``; ``bounds`` gives β by (model, image_set). The stability test asks another question,
     about the size of every single change: shifts that raise half of the scores and lower the other half by as much have a
-    mean difference of 0. ``p_holm`` is corrected over all rows; ``equivalent`` means p_holm < alpha.
+    mean difference of 0. ``p_holm`` is corrected over the tests of one experiment, model and image set; ``equivalent`` means p_holm < α.
     """
     rows = []
     for keys, pair in pairs.groupby(PAIR, sort=False):
@@ -69,7 +70,7 @@ def equivalence_tests(pairs: pd.DataFrame, bounds: pd.Series, *, alpha: float) -
         row = {"n": len(pair), "margin": margin, "mean_diff": float(difference.mean()), "p": positive(test.pval)}
         rows.append(dict(zip(PAIR, keys, strict=True)) | row)
     tests = pd.DataFrame(rows)
-    tests["p_holm"] = holm(tests.p)
+    tests["p_holm"] = tests.groupby(PAIR[:3], sort=False).p.transform(holm)
     tests["equivalent"] = tests.p_holm < alpha
     return tests
 
@@ -81,7 +82,7 @@ def verdicts(textual: pd.DataFrame, visual: pd.DataFrame, equivalence: pd.DataFr
     ``equivalence_tests``. Each rule is true where H0 is rejected: the cue raises the score, the shift leaves it stable.
 
     ``paper``  the uncorrected signed-rank test; ``holm``  corrected over its family; ``sign``  the sign test, uncorrected
-    ``interval``  the 95 % interval of the median lies above 0 (textual) or below β (visual)
+    ``interval``  the interval of the median lies above 0 (textual) or below β (visual)
     ``equivalent``  as by ``equivalence_tests``
     ``minimum_n``  size below which no test of the family can reject; ``required_n``  as by ``signed_rank.required_n``
     """
@@ -89,7 +90,13 @@ def verdicts(textual: pd.DataFrame, visual: pd.DataFrame, equivalence: pd.DataFr
     parts = []
     for experiment, tests, compared, inside, decided in (
         ("textual", textual, textual.generic_cue, textual.median_low > 0, textual.reject),
-        ("visual", visual, visual["shift"].map("{:g}".format), visual.median_high < visual.beta, visual.stable),
+        (
+            "visual",
+            visual,
+            visual["shift"].map("{:g}".format),
+            visual.median_abs_diff_high < visual.beta,
+            visual.stable,
+        ),
     ):
         columns = {
             "experiment": experiment,
@@ -101,7 +108,7 @@ def verdicts(textual: pd.DataFrame, visual: pd.DataFrame, equivalence: pd.DataFr
             "holm": decided,
             "sign": tests.p_sign < alpha,
             "interval": inside,
-            "minimum_n": minimum_n(alpha, len(tests)),
+            "minimum_n": minimum_n(alpha, int(tests.groupby(["model", "image_set"]).size().max())),
             "required_n": tests.required_n,
         }
         parts.append(pd.DataFrame(columns))

@@ -7,8 +7,9 @@ import pandas as pd
 import pingouin as pg
 
 from clip360.names import PANORAMA, PERSPECTIVE
+from clip360.stats.inference import Inference, holm, median, positive, with_interval
 from clip360.stats.measurements import select
-from clip360.stats.signed_rank import bootstrap, differences, holm, median, positive, require_size, signed_rank
+from clip360.stats.signed_rank import differences, require_size, signed_rank
 
 KEYS = ["view", "model", "image_set", "generic_cue"]
 SAME_GAIN = (
@@ -16,45 +17,44 @@ SAME_GAIN = (
 )
 
 
-def cue_test(s: np.ndarray, s_u: np.ndarray, *, alpha: float, seed: int, n_bootstrap: int) -> dict[str, float]:
+def cue_test(s: np.ndarray, s_u: np.ndarray, *, inference: Inference) -> dict[str, float]:
     """One-sided signed-rank test of H0: s - s_u <= 0 (arXiv 2604.24642, textual probe).
 
     ``s`` and ``s_u`` are paired scores [N] of the same images with the format cue and with a generic cue. Returns n, both
-    means, the columns of ``signed_rank``, and the median of s - s_u with its 95 % bootstrap interval. Raises ValueError
+    means, the columns of ``signed_rank``, and the median of s - s_u with its bootstrap interval. Raises ValueError
     for scores that are not finite, or equal in all pairs.
     """
     difference = differences(s, s_u)
-    low, high = bootstrap(difference, median, seed=seed, n_bootstrap=n_bootstrap)
     means = {"n": len(difference), "mean_s": float(np.mean(s)), "mean_su": float(np.mean(s_u))}
-    medians = {"median": float(np.median(difference)), "median_low": low, "median_high": high}
-    return means | signed_rank(difference, "greater", alpha=alpha, seed=seed, n_bootstrap=n_bootstrap) | medians
+    medians = with_interval("median", difference, median, inference=inference)
+    return means | signed_rank(difference, "greater", inference=inference) | medians
 
 
-def cue_tests(measurements: pd.DataFrame, *, alpha: float, seed: int, n_bootstrap: int) -> pd.DataFrame:
+def cue_tests(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
     """``cue_test`` for every view, model, image set and generic cue of the textual probe's measurements.
 
-    ``p_holm`` is corrected over all tests of the same view; ``reject`` means p_holm < alpha. Raises ValueError where a set
-    has too few images for any test to reject.
+    ``p_holm`` is corrected over the generic cues of one view, model and image set; ``reject`` means p_holm < α. Raises
+    ValueError where a set has too few images for any test to reject.
     """
-    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     tests = pd.DataFrame(
-        [keys | cue_test(pair.s, pair.s_u, alpha=alpha, **resampling) for keys, pair in cue_pairs(measurements)]
+        [keys | cue_test(pair.s, pair.s_u, inference=inference) for keys, pair in cue_pairs(measurements)]
     )
-    require_size(tests.n.min(), alpha, int(tests["view"].value_counts().max()))
-    tests["p_holm"] = tests.groupby("view", sort=False).p.transform(holm)
-    tests["reject"] = tests.p_holm < alpha
+    families = tests.groupby(["view", "model", "image_set"], sort=False)
+    require_size(tests.n.min(), inference.alpha, int(families.size().max()))
+    tests["p_holm"] = families.p.transform(holm)
+    tests["reject"] = tests.p_holm < inference.alpha
     columns = ["model", "image_set", "view", "generic_cue", "n", "mean_s", "mean_su", "W", "p", "p_holm", "effect"]
     medians = ["median", "median_low", "median_high"]
-    return tests[[*columns, "ci_low", "ci_high", "reject", *medians, "p_sign", "required_n"]]
+    return tests[[*columns, "effect_low", "effect_high", "reject", *medians, "p_sign", "required_n"]]
 
 
-def cue_contrasts(measurements: pd.DataFrame, *, alpha: float, seed: int, n_bootstrap: int) -> pd.DataFrame:
+def cue_contrasts(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
     """Difference in differences: the gain s - s_u on panoramas minus the gain on perspective views of the same images.
 
     A model can prefer a cue's words for any image, even if it never saw a panorama with them. Only the gain that
     panoramas have and perspective views lack can come from the format. Two-sided signed-rank test, Holm-corrected over
-    all rows; ``median`` is that of the excess gain in points of the CLIP score, ``ci_low`` and ``ci_high`` its 95 %
-    percentile bootstrap interval, ``effect`` the rank-biserial correlation.
+    the generic cues of one model and image set; ``contrast`` is the median of the excess gain in points of the CLIP score,
+    with its bootstrap interval, ``effect`` the rank-biserial correlation.
     """
     gains = {(*list(keys.values())[1:], keys["view"]): pair.s - pair.s_u for keys, pair in cue_pairs(measurements)}
     rows = []
@@ -62,19 +62,14 @@ def cue_contrasts(measurements: pd.DataFrame, *, alpha: float, seed: int, n_boot
         on_panoramas, on_control = gains[model, image_set, cue, PANORAMA], gains[model, image_set, cue, PERSPECTIVE]
         excess = differences(on_panoramas, on_control.reindex(on_panoramas.index), if_equal=SAME_GAIN)
         test = pg.wilcoxon(excess, alternative="two-sided", correction=False).iloc[0]
-        low, high = bootstrap(excess, median, seed=seed, n_bootstrap=n_bootstrap)
-        row = {
-            "model": model,
-            "image_set": image_set,
-            "generic_cue": cue,
-            "n": len(excess),
-            "median": np.median(excess),
-        }
-        rows.append(row | {"ci_low": low, "ci_high": high, "p": positive(test.p_val), "effect": float(test.RBC)})
+        row = {"model": model, "image_set": image_set, "generic_cue": cue, "n": len(excess)}
+        row |= with_interval("contrast", excess, median, inference=inference)
+        rows.append(row | {"p": positive(test.p_val), "effect": float(test.RBC)})
     contrasts = pd.DataFrame(rows)
-    require_size(contrasts.n.min(), alpha, len(contrasts))
-    contrasts.insert(8, "p_holm", holm(contrasts.p))
-    contrasts["reject"] = contrasts.p_holm < alpha
+    families = contrasts.groupby(["model", "image_set"], sort=False)
+    require_size(contrasts.n.min(), inference.alpha, int(families.size().max()))
+    contrasts.insert(contrasts.columns.get_loc("p") + 1, "p_holm", families.p.transform(holm))
+    contrasts["reject"] = contrasts.p_holm < inference.alpha
     return contrasts
 
 
@@ -91,9 +86,9 @@ def summarise_cues(tests: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame
         "rejected": rejected,
         "effect": over_generic_cues(on_panoramas, "effect"),
         "effect_on_control": over_generic_cues(on_control, "effect"),
-        "contrast": over_generic_cues(contrasts, "median"),
-        "contrast_low": over_generic_cues(contrasts, "ci_low"),
-        "contrast_high": over_generic_cues(contrasts, "ci_high"),
+        "contrast": over_generic_cues(contrasts, "contrast"),
+        "contrast_low": over_generic_cues(contrasts, "contrast_low"),
+        "contrast_high": over_generic_cues(contrasts, "contrast_high"),
     }
     return pd.DataFrame(columns).reset_index()
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from clip360.stats.inference import Inference, mean, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
-from clip360.stats.signed_rank import mean, with_interval
 
 # Each ablation: (positional embedding, rolls by whole patches only).
 ABLATIONS = {
@@ -22,7 +22,7 @@ STATISTICS = {  # of the rows built in ``positional_ablations``
 }
 
 
-def positional_ablations(rolls: pd.DataFrame, *, seed: int, n_bootstrap: int) -> pd.DataFrame:
+def positional_ablations(rolls: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
     """One row for each model, image set, view and ablation, of measurements under rolls of the network's input.
 
     ``rolls`` holds the measures ``clip_score`` and ``image_to_text_rank`` under the condition ``roll`` (level = fraction
@@ -34,7 +34,7 @@ def positional_ablations(rolls: pd.DataFrame, *, seed: int, n_bootstrap: int) ->
                         ablation that makes all images alike lowers it
     ``recall``          fraction of the unrolled images whose own text is ranked first
 
-    Each has its 95 % bootstrap interval over images.
+    Each has its bootstrap interval over images.
     """
     rows = []
     scores, ranks = select(rolls, "clip_score"), select(rolls, "image_to_text_rank")
@@ -48,7 +48,7 @@ def positional_ablations(rolls: pd.DataFrame, *, seed: int, n_bootstrap: int) ->
             numbers = np.stack([table.var(1), base.var(1), table.mean(1), base.mean(1), own_ranks == 1])
             row = dict(zip(KEYS, keys, strict=True)) | {"ablation": name, "n": len(table)}
             for column, statistic in STATISTICS.items():
-                row |= with_interval(column, numbers, statistic, seed=seed, n_bootstrap=n_bootstrap)
+                row |= with_interval(column, numbers, statistic, inference=inference)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -59,19 +59,16 @@ def _scores(part: pd.DataFrame, positional_embedding: str, whole_patches_only: b
     return by_image(part[(part.positional_embedding == positional_embedding) & allowed]).to_numpy()
 
 
-def seam_effect(
-    rolls: pd.DataFrame, visibility: pd.DataFrame, *, width: int, seed: int, n_bootstrap: int
-) -> pd.DataFrame:
+def seam_effect(rolls: pd.DataFrame, visibility: pd.DataFrame, *, width: int, inference: Inference) -> pd.DataFrame:
     """Does a seam that cuts an object change the score? Seam through an object minus seam in an empty direction.
 
     One row for each model, image set and view that shows the whole panorama: ``drop``, the mean difference in points, and
     ``variance_left``, the variance over rolls with the seam in an empty direction over that of all rolls (both unbiased),
-    with 95 % bootstrap intervals over the images that have at least two rolls of each kind.
+    with bootstrap intervals over the images that have at least two rolls of each kind.
 
     ``rolls`` as in ``positional_ablations``; ``visibility`` has one row for each of the ``width`` columns in which an
     object is visible: image_set, image, object, column, fraction.
     """
-    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
     own = select(rolls, "clip_score")
     own = own[(own.positional_embedding == "own") & (own["view"] != "center_crop")]
@@ -88,14 +85,14 @@ def seam_effect(
                 numbers.append([s[cuts].mean() - s[~cuts].mean(), s[~cuts].var(ddof=1), s.var(ddof=1)])
         numbers = np.array(numbers).T
         row = dict(zip(KEYS, keys, strict=True)) | {"n": numbers.shape[1]}
-        row |= with_interval("drop", numbers, lambda x: x[0].mean(-1), **resampling)
-        row |= with_interval("variance_left", numbers, lambda x: x[1].sum(-1) / x[2].sum(-1), **resampling)
+        row |= with_interval("drop", numbers, lambda x: x[0].mean(-1), inference=inference)
+        row |= with_interval("variance_left", numbers, lambda x: x[1].sum(-1) / x[2].sum(-1), inference=inference)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def token_changes_by_layer(layers: pd.DataFrame, *, seed: int, n_bootstrap: int) -> pd.DataFrame:
-    """Mean over images of the change of the patch tokens, with its 95 % bootstrap interval.
+def token_changes_by_layer(layers: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
+    """Mean over images of the change of the patch tokens, with its bootstrap interval.
 
     ``layers`` has one row for each image: model, image_set, view, image, positional_embedding, layer, change (1 - cosine).
     One row for each of these keys but the image.
@@ -103,6 +100,6 @@ def token_changes_by_layer(layers: pd.DataFrame, *, seed: int, n_bootstrap: int)
     keys = [*KEYS, "positional_embedding", "layer"]
     rows = []
     for labels, part in layers.groupby(keys, sort=False):
-        interval = with_interval("change", part.change.to_numpy(), mean, seed=seed, n_bootstrap=n_bootstrap)
+        interval = with_interval("change", part.change.to_numpy(), mean, inference=inference)
         rows.append(dict(zip(keys, labels, strict=True)) | interval)
     return pd.DataFrame(rows)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from clip360.names import PANORAMA, PERSPECTIVE, TEST, TRAINING, VALIDATION
+from clip360.stats.inference import Inference, mean, median, with_interval
 from clip360.stats.measurements import KEYS, select
-from clip360.stats.signed_rank import mean, median, with_interval
 from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound
 
 RANKS = ("image_to_text_rank", "text_to_image_rank")
@@ -28,9 +28,7 @@ def finetuned_shift_tests(
     runs: Mapping[str, Mapping],
     *,
     shifts: Sequence[float],
-    alpha: float,
-    seed: int,
-    n_bootstrap: int,
+    inference: Inference,
 ) -> pd.DataFrame:
     """``shift_tests`` of frozen and adapted models, all with the frozen model's β.
 
@@ -42,9 +40,7 @@ def finetuned_shift_tests(
     measurements = pd.concat([frozen, finetuned], ignore_index=True)
     keys = select(measurements, "clip_score", "shift", "mirror")[KEYS].drop_duplicates().itertuples(index=False)
     all_bounds = pd.Series({(m, s, v): bounds[base_models.get(m, m), s] for m, s, v in keys})
-    tests = shift_tests(
-        measurements, shifts=list(shifts), alpha=alpha, seed=seed, n_bootstrap=n_bootstrap, bounds=all_bounds
-    )
+    tests = shift_tests(measurements, shifts=list(shifts), inference=inference, bounds=all_bounds)
     ranges = {run: spec["shift_range"] for run, spec in runs.items() if "shift_range" in spec}
     drawn = [
         model in ranges and ranges[model][0] <= shift < ranges[model][1]
@@ -62,13 +58,12 @@ def tradeoff_table(
     *,
     training_set: str,
     shifts: Sequence[float],
-    seed: int,
-    n_bootstrap: int,
+    inference: Inference,
 ) -> pd.DataFrame:
     """One row for each adapted model and image set; every change is against the frozen model on the same images.
 
     ``frozen`` and ``finetuned`` are measurements of the trade-off, ``tests`` those of ``finetuned_shift_tests``, ``runs``
-    the specification of each adapted model. Columns (intervals, ``_low`` and ``_high``, are 95 % percentile bootstraps over
+    the specification of each adapted model. Columns (intervals, ``_low`` and ``_high``, are percentile bootstraps over
     images; scores in points):
 
     ``method``, ``lam``, ``shift_range``  of the run; λ is NaN and the range "none" where nothing was trained
@@ -122,7 +117,7 @@ def tradeoff_table(
             "beta_finetuned": stability_bound(after["shift", 0.0], after["mirror", 0.0]),
         }
         for name, (values, statistic) in measures.items():
-            row |= with_interval(name, values, statistic, seed=seed, n_bootstrap=n_bootstrap)
+            row |= with_interval(name, values, statistic, inference=inference)
         row |= {
             "inter_image_cosine": _inter_image_cosine(part),
             "inter_image_cosine_frozen": _inter_image_cosine(base),

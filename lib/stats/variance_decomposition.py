@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from clip360.stats.inference import Inference, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
-from clip360.stats.signed_rank import with_interval
 
 SAME = 0.05  # difference in the visible fraction of every object up to which two shifts show the same objects
 
@@ -38,7 +38,7 @@ def contents_and_positions(scores: pd.DataFrame, *, n_windows: int) -> np.ndarra
     return table.to_numpy().reshape(len(table), n_windows, n_windows)
 
 
-def decompose(measurements: pd.DataFrame, *, n_windows: int, seed: int, n_bootstrap: int) -> pd.DataFrame:
+def decompose(measurements: pd.DataFrame, *, n_windows: int, inference: Inference) -> pd.DataFrame:
     """One row for each model, image set and view, of the measurements of the view modes.
 
     ``sd``                root mean square over images of the standard deviation of the score over shifts, in points
@@ -46,9 +46,8 @@ def decompose(measurements: pd.DataFrame, *, n_windows: int, seed: int, n_bootst
     ``content_fraction``  fraction of the content in the variance of ``split``
     ``relative_to_crop``  position variance over the whole variance under the centre crop
 
-    Each has its 95 % bootstrap interval over images. Raises ValueError where the view center_crop is not measured.
+    Each has its bootstrap interval over images. Raises ValueError where the view center_crop is not measured.
     """
-    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
     scores = select(measurements, "clip_score")
     for (model, image_set), group in scores.groupby(["model", "image_set"], sort=False):
@@ -61,22 +60,23 @@ def decompose(measurements: pd.DataFrame, *, n_windows: int, seed: int, n_bootst
             content, position = split(array)
             over_shifts = by_image(select(parts[view], "clip_score", "shift")).to_numpy().var(1)
             row = dict(zip(KEYS, (model, image_set, view), strict=True)) | {"n": len(array)}
-            row |= with_interval("sd", over_shifts[None], _root_mean, **resampling)
+            row |= with_interval("sd", over_shifts[None], _root_mean, inference=inference)
             for name, variance in (("content_sd", content), ("position_sd", position)):
-                row |= with_interval(name, variance[None], _root_mean, **resampling)
-            row |= with_interval("content_fraction", np.stack([content, content + position]), _ratio, **resampling)
-            row |= with_interval("relative_to_crop", np.stack([position, sum(crop)]), _ratio, **resampling)
+                row |= with_interval(name, variance[None], _root_mean, inference=inference)
+            row |= with_interval(
+                "content_fraction", np.stack([content, content + position]), _ratio, inference=inference
+            )
+            row |= with_interval("relative_to_crop", np.stack([position, sum(crop)]), _ratio, inference=inference)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def in_window_control(measurements: pd.DataFrame, *, n_windows: int, seed: int, n_bootstrap: int) -> pd.DataFrame:
+def in_window_control(measurements: pd.DataFrame, *, n_windows: int, inference: Inference) -> pd.DataFrame:
     """Does the edge in the middle of a window shifted in itself change its score? One row for each model and image set.
 
     ``change``  mean score of the windows shifted in themselves minus that of the unshifted windows, in points
     ``ratio``   position variance over the shifted windows, all of which have the edge, over that of all windows (unbiased)
     """
-    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
     crop = measurements[measurements["view"] == "center_crop"]
     for (model, image_set), part in crop.groupby(["model", "image_set"], sort=False):
@@ -90,8 +90,8 @@ def in_window_control(measurements: pd.DataFrame, *, n_windows: int, seed: int, 
             ]
         )
         row = {"model": model, "image_set": image_set, "n": len(array)}
-        row |= with_interval("change", numbers[:1], lambda x: x[0].mean(-1), **resampling)
-        row |= with_interval("ratio", numbers[1:], _ratio, **resampling)
+        row |= with_interval("change", numbers[:1], lambda x: x[0].mean(-1), inference=inference)
+        row |= with_interval("ratio", numbers[1:], _ratio, inference=inference)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -118,7 +118,7 @@ def visible_fractions(columns: np.ndarray, shifts: Sequence[float]) -> np.ndarra
 
 
 def explained_by_objects(
-    scores: np.ndarray, visible: Sequence[np.ndarray], *, seed: int, n_bootstrap: int
+    scores: np.ndarray, visible: Sequence[np.ndarray], *, inference: Inference
 ) -> dict[str, float]:
     """Fraction of the squared difference between two shifts that goes with objects entering or leaving the view.
 
@@ -130,7 +130,7 @@ def explained_by_objects(
         explained = 1 - Σ_d w γ_same(d) / Σ_d w γ_other(d).
 
     Neighbouring shifts differ less whatever they show; equal distances keep this apart. Returns n, ``pairs`` (that show
-    the same objects) and ``explained`` with its 95 % bootstrap interval over images.
+    the same objects) and ``explained`` with its bootstrap interval over images.
     """
     n_shifts = scores.shape[1]
     distances = range(1, n_shifts // 2 + 1)
@@ -150,11 +150,11 @@ def explained_by_objects(
         return 1 - np.divide((weight * same).sum(0), below, out=np.ones_like(below), where=below > 0)
 
     counts = {"n": len(scores), "pairs": int(sums[1].sum())}
-    return counts | with_interval("explained", flat, explained, seed=seed, n_bootstrap=n_bootstrap)
+    return counts | with_interval("explained", flat, explained, inference=inference)
 
 
 def object_table(
-    measurements: pd.DataFrame, visibility: pd.DataFrame, *, width: int, seed: int, n_bootstrap: int
+    measurements: pd.DataFrame, visibility: pd.DataFrame, *, width: int, inference: Inference
 ) -> pd.DataFrame:
     """``explained_by_objects`` for every model and image set, under the centre crop.
 
@@ -170,7 +170,7 @@ def object_table(
         visible = [
             visible_fractions(column_profile(by_name[image], width=width), list(table.columns)) for image in table.index
         ]
-        explained = explained_by_objects(table.to_numpy(), visible, seed=seed, n_bootstrap=n_bootstrap)
+        explained = explained_by_objects(table.to_numpy(), visible, inference=inference)
         rows.append({"model": model, "image_set": image_set} | explained)
     return pd.DataFrame(rows)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from clip360.stats.inference import Inference, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
-from clip360.stats.signed_rank import with_interval
 
 STATISTICS = {  # of the rows built in ``compare_views``
     "sd": lambda x: np.sqrt(x[0].mean(-1)),
@@ -15,9 +15,7 @@ STATISTICS = {  # of the rows built in ``compare_views``
 }
 
 
-def compare_views(
-    measurements: pd.DataFrame, passes: Mapping[str, float], *, seed: int, n_bootstrap: int
-) -> pd.DataFrame:
+def compare_views(measurements: pd.DataFrame, passes: Mapping[str, float], *, inference: Inference) -> pd.DataFrame:
     """One row for each model, image set, view and number of averaged shifts, of the measurements of the view modes.
 
     ``n_shifts_averaged``  shifts in equal steps whose scores (for ``sd``) and embeddings (for ``recall``) are averaged
@@ -28,7 +26,7 @@ def compare_views(
     ``relative_sd``  ``sd`` over the standard deviation of the averaged score between images: the effect of a rotation of
                   the camera in units of the differences between panoramas
 
-    The last three have 95 % bootstrap intervals over images.
+    The last three have bootstrap intervals over images.
     """
     rows = []
     for keys, part in measurements.groupby(KEYS, sort=False):
@@ -42,7 +40,7 @@ def compare_views(
             row = dict(zip(KEYS, keys, strict=True))
             row |= {"n_shifts_averaged": count, "passes": passes[keys[2]] * count, "n": len(scores)}
             for name, statistic in STATISTICS.items():
-                row |= with_interval(name, numbers, statistic, seed=seed, n_bootstrap=n_bootstrap)
+                row |= with_interval(name, numbers, statistic, inference=inference)
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -5,16 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from clip360.stats.inference import Inference, holm, median, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
-from clip360.stats.signed_rank import (
-    bootstrap,
-    differences,
-    holm,
-    median,
-    paired_differences,
-    require_size,
-    signed_rank,
-)
+from clip360.stats.signed_rank import differences, paired_differences, require_size, signed_rank
 
 SAME_MIRRORED = (
     "every mirrored image has the score of its original: β would be 0, check the mirrored images and the model"
@@ -39,23 +32,20 @@ def upper_fence(change: np.ndarray) -> np.ndarray:
     return third + 1.5 * (third - first)
 
 
-def stability_test(
-    s: np.ndarray, s_shift: np.ndarray, *, beta: float, alpha: float, seed: int, n_bootstrap: int
-) -> dict[str, float]:
+def stability_test(s: np.ndarray, s_shift: np.ndarray, *, beta: float, inference: Inference) -> dict[str, float]:
     """One-sided signed-rank test of H0: |s - s^δ| >= β on paired scores [N]; rejecting it means stable (arXiv 2604.24642).
 
-    Returns n, beta, the median of |s - s^δ| with its 95 % bootstrap interval, and the columns of ``signed_rank`` of
+    Returns n, beta, the median of |s - s^δ| with its bootstrap interval, and the columns of ``signed_rank`` of
     |s - s^δ| - β. Where |s - s^δ| is skewed, as it is, a median below β is not enough for the test to reject; for the sign
     test it is. Raises ValueError for scores that are not finite, and where every |s - s^δ| equals β.
     """
     change = np.abs(paired_differences(s, s_shift))  # all 0 where an encoder is exactly invariant
-    low, high = bootstrap(change, median, seed=seed, n_bootstrap=n_bootstrap)
-    medians = {"median_abs_diff": float(np.median(change)), "median_low": low, "median_high": high}
+    medians = with_interval("median_abs_diff", change, median, inference=inference)
     at_bound = (
         f"every change |s - s^δ| equals the bound β = {beta:g}: no test can decide, check the control that gives β"
     )
     excess = differences(change, np.full_like(change, beta), if_equal=at_bound)
-    test = signed_rank(excess, "less", alpha=alpha, seed=seed, n_bootstrap=n_bootstrap)
+    test = signed_rank(excess, "less", inference=inference)
     return {"n": len(change), "beta": beta} | medians | test
 
 
@@ -79,32 +69,42 @@ def shift_tests(
     measurements: pd.DataFrame,
     *,
     shifts: Sequence[float],
-    alpha: float,
-    seed: int,
-    n_bootstrap: int,
+    inference: Inference,
     bounds: pd.Series | None = None,
 ) -> pd.DataFrame:
     """``stability_test`` for every model, image set and view and every one of ``shifts`` (fractions of the width).
 
     ``bounds`` gives β by (model, image_set, view); by default the mirrored images of the same rows give it.
-    ``p_holm`` is corrected over all rows; ``stable`` means p_holm < alpha. Raises ValueError where a set has too few
+    ``p_holm`` is corrected over the shifts of one model, image set and view; ``stable`` means p_holm < α. Raises ValueError where a set has too few
     images for any test to reject.
     """
-    resampling = {"seed": seed, "n_bootstrap": n_bootstrap}
     rows = []
     for keys, part in select(measurements, "clip_score", "shift", "mirror").groupby(KEYS, sort=False):
         table = shift_pivot(part)
         s = table["shift", 0.0]
         beta = stability_bound(s, table["mirror", 0.0]) if bounds is None else bounds[keys]
         for shift in shifts:
-            test = stability_test(s, table["shift", shift], beta=beta, alpha=alpha, **resampling)
+            test = stability_test(s, table["shift", shift], beta=beta, inference=inference)
             rows.append(dict(zip(KEYS, keys, strict=True)) | {"shift": shift} | test)
     tests = pd.DataFrame(rows)
-    require_size(tests.n.min(), alpha, len(tests))
-    tests["p_holm"] = holm(tests.p)
-    tests["stable"] = tests.p_holm < alpha
-    columns = [*KEYS, "shift", "n", "beta", "median_abs_diff", "W", "p", "p_holm", "effect", "ci_low", "ci_high"]
-    return tests[[*columns, "stable", "median_low", "median_high", "p_sign", "required_n"]]
+    families = tests.groupby(KEYS, sort=False)
+    require_size(tests.n.min(), inference.alpha, int(families.size().max()))
+    tests["p_holm"] = families.p.transform(holm)
+    tests["stable"] = tests.p_holm < inference.alpha
+    columns = [
+        *KEYS,
+        "shift",
+        "n",
+        "beta",
+        "median_abs_diff",
+        "W",
+        "p",
+        "p_holm",
+        "effect",
+        "effect_low",
+        "effect_high",
+    ]
+    return tests[[*columns, "stable", "median_abs_diff_low", "median_abs_diff_high", "p_sign", "required_n"]]
 
 
 def shift_curve(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def summarise_shifts(tests: pd.DataFrame) -> pd.DataFrame:
         "stable": groups.stable.agg(lambda stable: f"{stable.sum()} of {len(stable)}"),
         "worst_shift": worst["shift"],
         "of_beta": worst.median_abs_diff / worst.beta,
-        "of_beta_low": worst.median_low / worst.beta,
-        "of_beta_high": worst.median_high / worst.beta,
+        "of_beta_low": worst.median_abs_diff_low / worst.beta,
+        "of_beta_high": worst.median_abs_diff_high / worst.beta,
     }
     return pd.DataFrame(columns).reset_index()

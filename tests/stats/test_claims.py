@@ -1,88 +1,98 @@
-"""Verdicts on the paper's claims, from effects on both sides of their thresholds."""
+"""Claims are judged by the interval of the mean over replicates; each verdict, and what is refused."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 
-from clip360.stats.claims import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    PAPER,
-    claims_table,
-    compare_machines,
-    compare_replicates,
-    readme_claims,
+from clip360.figures.findings import findings_text
+from clip360.stats.claims import HOLDS, REFUTED, UNDECIDED, Claim, judge
+from clip360.stats.inference import Inference
+from clip360.stats.replicates import over_replicates
+
+INFERENCE = Inference(alpha=0.01, n_bootstrap=10, seed=0)
+CLAIM = Claim("gain", "Cues gain", "tests", "gain", "points", where="view == 'panorama'", above=0)
+
+
+def table(*gains: float, width: float = 0.1) -> pd.DataFrame:
+    """One row for each image set, and one that the claim does not speak of."""
+    rows = [
+        {
+            "model": "m",
+            "image_set": f"set{k}",
+            "view": "panorama",
+            "gain": gain,
+            "gain_low": gain - width,
+            "gain_high": gain + width,
+        }
+        for k, gain in enumerate(gains)
+    ]
+    return pd.DataFrame([*rows, {**rows[0], "view": "perspective", "gain": -9.0}])
+
+
+def verdict(*tables: pd.DataFrame, claim: Claim = CLAIM) -> str:
+    return judge([claim], {"tests": tables}, inference=INFERENCE).verdict.unique().item()
+
+
+def test_interval_over_replicates_excludes_a_number_where_a_t_test_rejects_it():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = rng.normal(rng.uniform(-2, 2), 1, size=5)
+        tables = [pd.DataFrame({"model": ["m"], "value": [value]}) for value in values]
+        row = over_replicates(tables, ["model"], inference=INFERENCE).iloc[0]
+        excluded = row.mean_low > 0 or row.mean_high < 0
+        assert excluded == (ttest_1samp(values, 0).pvalue < INFERENCE.alpha)
+        assert row["mean"] == pytest.approx(values.mean()) and row.spread == pytest.approx(values.std(ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [((1.0, 2.0), HOLDS), ((1.0, 0.05), UNDECIDED), ((1.0, -1.0), REFUTED), ((0.05, -1.0), REFUTED)],
 )
-
-MODELS = ("yes", "no", "maybe")
-
-
-def probe_tests(column: str, view: str) -> pd.DataFrame:
-    effects = {"yes": (0.5, 0.4, 0.6), "no": (-0.5, -0.6, -0.4), "maybe": (0.1, -0.1, 0.3)}
-    return pd.DataFrame(
-        [
-            {"model": model, "image_set": "set", column: 0.5, "effect": effect, "ci_low": low, "ci_high": high}
-            | {"reject": low > 0, "stable": low > 0, "view": view}
-            for model, (effect, low, high) in effects.items()
-        ]
-    )
+def test_a_claim_holds_in_all_its_rows_and_one_of_them_refutes_it(gains, expected):
+    assert verdict(table(*gains)) == expected
 
 
-def tradeoff() -> pd.DataFrame:
-    run = {"method": "lora_attention", "lam": 0.5, "shift_range": "0-1", "image_set": "set", "role": "test"}
-    run |= {"stable_fraction": 1.0, "stable_fraction_frozen": 0.5, "beta": 3.0}
-    intervals = {
-        "relative_instability": {"yes": (0.4, 0.3, 0.5), "no": (1.4, 1.2, 1.5), "maybe": (0.9, 0.7, 1.1)},
-        "score_change": {"yes": (-1.0, -1.5, -0.5), "no": (-9.0, -9.5, -8.0), "maybe": (-0.2, -0.6, 0.1)},
-    }
-    rows = []
-    for model in MODELS:
-        row = run | {"base_model": model, "model": f"{model}_finetuned"}
-        for name, by_model in intervals.items():
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), by_model[model], strict=True))
-        rows.append(row)
-    others = {"role": "training"}, {"method": "image_tower"}, {"shift_range": "0-0.25"}  # of which no claim speaks
-    return pd.DataFrame([*rows, *(rows[0] | other for other in others)])
+def test_replicates_decide_whatever_this_run_says():
+    replicates = [table(1.0 + k / 10, 2.0 + k / 10) for k in range(5)]
+    assert verdict(table(-1.0, 2.0), *replicates) == HOLDS
+    assert verdict(table(1.0, 2.0), *(table(k - 2.0, 2.0) for k in range(5))) == UNDECIDED
+    assert verdict(table(1.0, 2.0), *(table(-1.0 - k / 10, 2.0 + k / 10) for k in range(5))) == REFUTED
 
 
-@pytest.fixture
-def table() -> pd.DataFrame:
-    return claims_table(probe_tests("generic_cue", "panorama"), probe_tests("shift", "center_crop"), tradeoff())
+def test_a_claim_between_two_numbers_is_refuted_on_either_side():
+    claim = Claim("none", "No effect", "tests", "gain", "points", where="view == 'panorama'", above=-0.5, below=0.5)
+    assert verdict(table(0.1), claim=claim) == HOLDS and verdict(table(0.45), claim=claim) == UNDECIDED
+    assert verdict(table(1.0), claim=claim) == REFUTED == verdict(table(-1.0), claim=claim)
 
 
-def test_claims_hold_fail_or_stay_open(table):
-    assert len(table) == 12
-    verdicts = table.set_index(["claim", "model"]).verdict.to_dict()
-    for claim in ("cues", "gain", "cost"):
-        assert [verdicts[claim, model] for model in MODELS] == [HOLDS, FAILS, OPEN]
-    # Not stable: the effect of staying below the bound is negative.
-    assert [verdicts["shifts", model] for model in MODELS] == [FAILS, HOLDS, OPEN]
-    assert set(table[table.claim == "gain"].finetuning) == {"lora_attention, λ = 0.5"}
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"column": "loss"}, "has no column loss, loss_low, loss_high"),
+        ({"where": "view == 'crop'"}, "no row of the table tests fits `view == 'crop'`"),
+        ({"where": ""}, "rows of tests differ in more than model, image_set"),
+    ],
+)
+def test_a_claim_that_does_not_fit_its_table_is_refused(changes, message):
+    claim = Claim(**{**CLAIM.__dict__, **changes})
+    with pytest.raises(ValueError, match=message):
+        judge([claim], {"tests": [table(1.0)]}, inference=INFERENCE)
 
 
-def test_a_value_that_is_not_a_number_is_refused():
-    visual = probe_tests("shift", "center_crop")
-    with pytest.raises(ValueError, match="gain, yes, set: the value or its interval is not a number"):
-        broken = tradeoff().assign(relative_instability_low=np.nan)
-        claims_table(probe_tests("generic_cue", "panorama"), visual, broken)
+def test_missing_evidence_is_refused():
+    with pytest.raises(ValueError, match="is not a number"):
+        verdict(table(1.0, float("nan")))
+    with pytest.raises(ValueError, match="1 of 2 replicates have this row"):
+        verdict(table(1.0, 2.0), table(1.0, 2.0), table(1.0))
 
 
-def test_replicates_are_counted_by_their_verdict(table):
-    other = table.assign(value=table.value + 1, verdict=HOLDS)
-    compared = compare_replicates(table, [other, table[table.claim == "cues"]])
-    row = compared[(compared.claim == "cues") & (compared.model == "no")].iloc[0]
-    assert (row.replicates, row.same_verdict, row.minimum, row.maximum) == (3, 2, -0.5, 0.5)
-    words = readme_claims(compared)  # of the claims that all three runs measured
-    assert len(words) == 3 and words["set"].iloc[1] == "-0.50 [-0.60, -0.40], does not hold (2 of 3)"
-
-
-def test_machines_are_compared_claim_by_claim(table):
-    rounded = table.assign(value=table.value + [0.1, -0.3, 0.2] * 4)
-    other = table.assign(value=table.value + 1, verdict=HOLDS)
-    machines = compare_machines(table, [rounded, other])
-    assert list(machines.paper) == list(PAPER.values()) and (machines.n_values == 6).all()
-    assert (machines.max_abs_diff == 1).all() and np.allclose(machines.median_abs_diff, (0.3 + 1) / 2)
-    cues = machines.iloc[0]
-    assert cues.verdicts_changed == 2 and np.isclose(cues.median_half_width, 0.1)  # one holds in both
-    assert compare_machines(table, []).empty
+def test_findings_are_written_with_their_numbers_and_verdicts():
+    claims = [
+        CLAIM,
+        Claim("loss", "Cues lose", "tests", "gain", "points", where="view == 'panorama'", below=0, limit="Small sets."),
+    ]
+    findings = judge(claims, {"tests": [table(1.0), *(table(2.0 + k / 100) for k in range(3))]}, inference=INFERENCE)
+    first, second = findings_text(findings).split("\n")
+    assert first == "- **Cues gain.** Holds in the mean over 3 replicates (points): m, set0 2 [2, 2.1], this run 1."
+    assert "**Refuted**" in second and second.endswith("Small sets.")

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from clip360.stats.signed_rank import bootstrap, mean, minimum_n, rank_biserial, require_size, required_n, signed_rank
+from clip360.stats.inference import bootstrap, mean
+from clip360.stats.signed_rank import minimum_n, rank_biserial, require_size, required_n, signed_rank
 
 RESAMPLING = {"seed": 0, "n_bootstrap": 2000}
 

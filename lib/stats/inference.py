@@ -1,0 +1,82 @@
+"""The policy of inference, the same in every study.
+
+**Level.** One α for all tests; every interval has the level 1 - α.
+
+**One run.** Images are the unit. Tests are signed-rank tests (``signed_rank``), intervals are percentile bootstraps over images.
+
+**Families.** The tests that one row of a summary counts, such as the shifts of one model, image set and view, are a family: Holm's
+correction covers them (``p_holm``), whatever else the notebook tests, so that "5 of 7" means the same everywhere. The paper's own
+rule, uncorrected, stands beside it (``p``).
+
+**Several runs.** Replicates are the unit (``replicates``): each has scenes, weights and draws of its own. The interval is that of
+the mean over replicates, and it alone decides claims (``claims``); what one run says is one point.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pingouin as pg
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The section ``inference`` of params.yaml: level of tests and intervals, resamples of the bootstrap, and their seed."""
+
+    alpha: float
+    n_bootstrap: int
+    seed: int
+
+    def __post_init__(self):
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha is {self.alpha}: expected a number between 0 and 1")
+        if self.n_bootstrap < 1:
+            raise ValueError(f"n_bootstrap is {self.n_bootstrap}: expected at least 1 resample")
+
+
+def bootstrap(
+    x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, inference: Inference
+) -> tuple[float, float]:
+    """Percentile interval of a statistic over resampled images, at the level 1 - α (Efron and Tibshirani, 1993).
+
+    ``x`` is [N] or [K, N], images last; ``statistic`` maps [..., n_bootstrap, N] to [n_bootstrap]. Raises ValueError for
+    values that are not finite.
+    """
+    if n_bad := int((~np.isfinite(x)).sum()):
+        raise ValueError(
+            f"{n_bad} of {x.size} values are not numbers: expected a value for every image, measure the set anew"
+        )
+    shape = (inference.n_bootstrap, x.shape[-1])
+    images = np.random.default_rng(inference.seed).integers(x.shape[-1], size=shape)
+    tail = 100 * inference.alpha / 2
+    low, high = np.percentile(statistic(x[..., images]), [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def with_interval(
+    name: str, x: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, inference: Inference
+) -> dict[str, float]:
+    """A statistic of x ([N] or [K, N], images last) and its ``bootstrap`` interval: NAME, NAME_low, NAME_high."""
+    low, high = bootstrap(x, statistic, inference=inference)
+    return {name: float(statistic(x)), f"{name}_low": low, f"{name}_high": high}
+
+
+def median(x: np.ndarray) -> np.ndarray:
+    """Median along the last axis."""
+    return np.median(x, axis=-1)
+
+
+def mean(x: np.ndarray) -> np.ndarray:
+    """Mean along the last axis."""
+    return x.mean(-1)
+
+
+def holm(p: pd.Series) -> np.ndarray:
+    """p-values corrected over their family (Holm, Scand. J. Stat. 6, 1979)."""
+    return pg.multicomp(p.to_numpy(), method="holm")[1]
+
+
+def positive(p: float) -> float:
+    """A p-value that underflows to 0 becomes the smallest positive float: no p-value is 0."""
+    return max(float(p), np.finfo(float).tiny)
