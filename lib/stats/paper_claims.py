@@ -126,14 +126,13 @@ def printed_numbers(values: Mapping[tuple[str, str], float]) -> pd.DataFrame:
     """
     paper = {(quantity, model): value for quantity, model, value in PRINTED}
     quantities = list(dict.fromkeys(quantity for quantity, _ in paper))
-    keys = sorted({*paper, *values}, key=lambda key: (quantities.index(key[0]), key not in paper))
-    words = {True: "not printed", False: "not run"}
+    keys = sorted(paper | values, key=lambda key: quantities.index(key[0]))
     return pd.DataFrame(
         {
             "quantity": [quantity for quantity, _ in keys],
             "model": [model for _, model in keys],
-            "paper": [f"{paper[key]:,.6g}" if key in paper else words[True] for key in keys],
-            "this run": [f"{values[key]:,.6g}" if key in values else words[False] for key in keys],
+            "paper": [f"{paper[key]:,g}" if key in paper else "not printed" for key in keys],
+            "this run": [f"{values[key]:,.4g}" if key in values else "not run" for key in keys],
         }
     )
 
@@ -148,11 +147,11 @@ def changed_verdicts(
     """Verdicts over replicates before and after some are replaced by runs with other rounding; one row a claim.
 
     ``replicates`` are tables of ``paper_measures``; ``others`` maps positions among them to the table of a run of the same seeds. Columns: claim,
-    cases, ``max_abs_diff`` and ``median_abs_diff`` between the values of such runs, ``verdicts_changed``.
+    cases, ``max_abs_diff`` and ``median_abs_diff`` between the values of such runs, ``verdicts_changed``. No row without such runs.
     """
     replaced = [others.get(k, table) for k, table in enumerate(replicates)]
     rows = []
-    for claim in claims:
+    for claim in claims if others else ():
         before, after = (
             judge([claim], {TABLE: [tables[0], *tables]}, inference=inference) for tables in (replicates, replaced)
         )
@@ -170,7 +169,7 @@ def changed_verdicts(
                 "verdicts_changed": int((before.case_verdict != after.case_verdict).sum()),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["claim", "cases", "max_abs_diff", "median_abs_diff", "verdicts_changed"])
 
 
 def _intervals(rows: pd.DataFrame, *columns: str) -> pd.Series:
