@@ -27,7 +27,7 @@ def cue_test(s: np.ndarray, s_u: np.ndarray, *, alpha: float, seed: int, n_boots
     low, high = bootstrap(difference, median, seed=seed, n_bootstrap=n_bootstrap)
     means = {"n": len(difference), "mean_s": float(np.mean(s)), "mean_su": float(np.mean(s_u))}
     medians = {"median": float(np.median(difference)), "median_low": low, "median_high": high}
-    return means | signed_rank(difference, "greater", alpha=alpha, seed=seed, n_bootstrap=n_bootstrap) | medians
+    return means | signed_rank(difference, "greater", alpha=alpha) | medians
 
 
 def cue_tests(measurements: pd.DataFrame, *, alpha: float, seed: int, n_bootstrap: int) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def stability_test(
         f"every change |s - s^δ| equals the bound β = {beta:g}: no test can decide, check the control that gives β"
     )
     excess = differences(change, np.full_like(change, beta), if_equal=at_bound)
-    test = signed_rank(excess, "less", alpha=alpha, seed=seed, n_bootstrap=n_bootstrap)
+    test = signed_rank(excess, "less", alpha=alpha)
     return {"n": len(change), "beta": beta} | medians | test
 
 
