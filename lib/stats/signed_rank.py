@@ -47,10 +47,7 @@ def signed_rank(difference: np.ndarray, alternative: str, *, alpha: float) -> di
     }
 
 
-EQUAL = "all pairs of scores are equal: the two conditions do not differ, check the cues and shifts"
-
-
-def differences(x, y, *, if_equal: str = EQUAL) -> np.ndarray:
+def differences(x, y, *, if_equal: str) -> np.ndarray:
     """x - y of paired values [N], of which one at least differs from 0.
 
     Raises ValueError as ``paired_differences`` does, and with the message ``if_equal`` where all differences are 0: no

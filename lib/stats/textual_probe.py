@@ -11,6 +11,9 @@ from clip360.stats.measurements import select
 from clip360.stats.signed_rank import bootstrap, differences, holm, median, positive, require_size, signed_rank
 
 KEYS = ["view", "model", "image_set", "generic_cue"]
+SAME_SCORES = (
+    "every score with the format cue equals that with the generic cue: check the cues and the model's text tower"
+)
 SAME_GAIN = (
     "a cue gains as much on the panoramas as on their perspective views, for every image: check the control's views"
 )
@@ -23,7 +26,7 @@ def cue_test(s: np.ndarray, s_u: np.ndarray, *, alpha: float, seed: int, n_boots
     means, the columns of ``signed_rank``, and the median of s - s_u with its 95 % bootstrap interval. Raises ValueError
     for scores that are not finite, or equal in all pairs.
     """
-    difference = differences(s, s_u)
+    difference = differences(s, s_u, if_equal=SAME_SCORES)
     low, high = bootstrap(difference, median, seed=seed, n_bootstrap=n_bootstrap)
     means = {"n": len(difference), "mean_s": float(np.mean(s)), "mean_su": float(np.mean(s_u))}
     medians = {"median": float(np.median(difference)), "median_low": low, "median_high": high}
