@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clip360.evaluation.view_modes import control_views, view_measurements
 from clip360.models.clip import Clip
+from clip360.stats.inference import Inference
 from clip360.stats.stability_bounds import CONTENT_MATCHED, content_matched
 from clip360.stats.variance_decomposition import (
     column_profile,
@@ -23,7 +24,7 @@ from clip360.stats.variance_decomposition import (
 from tests.grey_panoramas import grey_image_set, one_object
 from tests.small_clips import small_clip
 
-RESAMPLING = {"seed": 0, "n_bootstrap": 100}
+RESAMPLING = {"inference": Inference(alpha=0.01, n_bootstrap=100, seed=0)}
 CONTROLS = control_views(small_shift=0.0625, jpeg_quality=95, resample_scale=0.5)
 EVEN, UNEVEN = torch.ones(32), torch.linspace(0.2, 1.8, 32)  # weights of a network's columns
 
