@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
-from clip360.stats.inference import Inference
+from clip360.stats.inference import Inference, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
 from clip360.stats.stability_ratio import worst_ratios
 from clip360.stats.visual_probe import shift_tests, upper_fence
@@ -61,7 +62,8 @@ def verdicts_by_control(
     """One row for each control of ``control_changes`` and each model, image set and view: β and the stability tests under it.
 
     Columns: control, model, image_set, view, n, ``beta`` with its bootstrap interval, ``tests`` (number of tested ``shifts``), ``stable`` and
-    ``stable_uncorrected`` (how many are stable by Holm's correction over them, and by the paper's rule), and those of ``worst_ratios``.
+    ``stable_uncorrected`` (how many are stable by Holm's correction over them, and by the paper's rule), those of ``worst_ratios``, and
+    ``beta_to_mirror``, β over the mirror's β of the same view, resampled together.
     """
     shifted = select(measurements, "clip_score", "shift", "mirror")
     counted = replace(inference, n_bootstrap=1)  # verdicts are counted, their effects' intervals are not used
@@ -73,10 +75,27 @@ def verdicts_by_control(
         counts = {"tests": groups.size(), "stable": groups.stable.sum()}
         counts |= {"stable_uncorrected": groups.stable_uncorrected.sum()}
         ratios = worst_ratios(tested, shifts=shifts, inference=inference, controls=by_keys)
+        relative = _to_mirror(by_keys, changes[MIRROR], inference)
+        ratios = ratios.merge(relative, on=KEYS, validate="1:1")
         parts.append(pd.DataFrame(counts).reset_index().merge(ratios, on=KEYS, validate="1:1").assign(control=control))
     verdicts = pd.concat(parts, ignore_index=True)
     first = [*KEYS, "control", "n", "beta", "beta_low", "beta_high"]
     return verdicts[[*first, *verdicts.columns.drop(first)]]
+
+
+def _to_mirror(
+    by_keys: Mapping[tuple[str, str, str], pd.Series],
+    mirrored: Mapping[tuple[str, str, str], pd.Series],
+    inference: Inference,
+) -> pd.DataFrame:
+    rows = []
+    for keys, change in by_keys.items():
+        both = np.stack([change, mirrored[keys].reindex(change.index)])
+        ratio = with_interval(
+            "beta_to_mirror", both, lambda x: upper_fence(x[0]) / upper_fence(x[1]), inference=inference
+        )
+        rows.append(dict(zip(KEYS, keys, strict=True)) | ratio)
+    return pd.DataFrame(rows)
 
 
 def bound_comparison(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -185,7 +185,7 @@ def test_the_diagnostics_are_scipys_and_rules_differ_where_they_should(scores):
 @pytest.mark.parametrize("experiment", ["textual", "visual"])
 def test_the_rules_of_many_resamples_at_once_are_those_of_scipy_and_pingouin(experiment):
     """Differences with ties and zeros, as in resamples; families of 5 tests."""
-    difference = np.random.default_rng(8).normal(0.5, 2, (5, 40, 30)).round(1)
+    difference = np.random.default_rng(8).normal(0.5, 2, (5, 40, 30)).round()
     decided = decide(difference, experiment, margin=2.0, alpha=0.05)
     for k in range(40):
         family = difference[:, k]

@@ -33,5 +33,9 @@ def test_bounds_come_from_their_controls_and_decide_the_verdicts():
     assert whole.beta[CROP_MIRROR] == pytest.approx(stability_bound(s, s + 0.2 * large))
     assert whole.stable.to_dict() == {"mirror": 3, "jpeg": 0, CROP_MIRROR: 3}
     assert whole.of_beta_high["mirror"] < 1 < whole.of_beta_low["jpeg"]
+    assert whole.beta_to_mirror.to_dict() == pytest.approx(
+        {"mirror": 1, "jpeg": whole.beta["jpeg"] / whole.beta["mirror"], CROP_MIRROR: 0.2}
+    )
+    assert whole.beta_to_mirror_high[CROP_MIRROR] == pytest.approx(0.2)  # the same resamples of both
     words = bound_comparison(verdicts).iloc[0]
     assert words["stable, Holm"] == words["stable, uncorrected"] == "3 of 3"
