@@ -50,77 +50,82 @@ def capability_heatmap(changes: pd.DataFrame) -> Figure:
     ``changes`` are those of ``stats.capabilities.capability_changes``. A block of rows for each unit, a block of columns for each reference,
     whose levels stand in its first column. Only decided changes have a colour; the others are hatched.
     """
-    blocks = list(changes.groupby("reference", sort=False))
-    units = {unit: _rows(changes, tasks) for unit, tasks in UNITS.items()}
-    units = {unit: rows for unit, rows in units.items() if rows}
-    widths, heights = [1 + part.model.nunique() for _, part in blocks], [len(rows) for rows in units.values()]
+    units = {unit: _places(changes, tasks) for unit, tasks in UNITS.items()}
+    units = {unit: places for unit, places in units.items() if places}
+    heights, columns = [len(places) for places in units.values()], _columns(changes)
     figure, axes = plt.subplots(
-        len(units), len(blocks), squeeze=False, width_ratios=widths, height_ratios=heights,
-        figsize=(PAGE, CELL * sum(heights) + 2.1), sharex="col", sharey="row",
-    )  # fmt: skip
-    for row, (unit, places) in enumerate(units.items()):
-        for column, (reference, part) in enumerate(blocks):
-            axis = axes[row, column]
-            shown = _block(axis, part.set_index(["model", "task", "view"]), places)
-            if row == 0:
-                _head(axis, reference, part)
-            if column == 0:
-                words = [f"{task_label(task)}, {view_label(view)}" for task, view in places]
-                axis.set_yticks(range(len(places)), words)
-        axes[row, -1].yaxis.set_label_position("right")
-        axes[row, -1].set_ylabel(unit, rotation=0, ha="left", va="center")
-    figure.colorbar(
-        shown, ax=axes, location="bottom", aspect=60, shrink=0.6, label="change, hundredths (red: worse, hatched: not decided)"
+        len(units), 1, squeeze=False, height_ratios=heights, figsize=(PAGE, CELL * sum(heights) + 2.6)
     )
+    for axis, (unit, places) in zip(axes[:, 0], units.items(), strict=True):
+        shown = _panel(axis, changes.set_index(["model", "task", "view"]), places, columns)
+        axis.set_yticks(range(len(places)), [f"{task_label(task)}, {view_label(view)}" for task, view in places])
+        axis.yaxis.set_label_position("right")
+        axis.set_ylabel(unit, rotation=0, ha="left", va="center")
+    ticks = {k: words for k, (_, _, words) in enumerate(columns) if words}
+    axes[0, 0].xaxis.set_ticks_position("top")
+    axes[0, 0].set_xticks(list(ticks), list(ticks.values()), rotation=90)
+    axes[0, 0].tick_params(length=0)
+    label = "change, hundredths (red: worse, hatched: not decided)"
+    figure.colorbar(shown, ax=axes, location="bottom", aspect=60, shrink=0.5, label=label)
     return figure
 
 
-def _rows(changes: pd.DataFrame, tasks: Sequence[str]) -> list[tuple[str, str]]:
+def _places(changes: pd.DataFrame, tasks: Sequence[str]) -> list[tuple[str, str]]:
     """The (task, view) of a unit, in the order of the table."""
     part = changes[changes.task.isin(tasks)]
     return list(part[["task", "view"]].drop_duplicates().itertuples(index=False, name=None))
 
 
-def _block(axis: Axes, part: pd.DataFrame, places: Sequence[tuple[str, str]]):
-    """Reference levels and changes of some tasks, one column for each run; returns the coloured image."""
-    runs = list(dict.fromkeys(part.index.get_level_values("model")))
-    table = {run: part.loc[run].reindex(places) for run in runs}
-    change = np.stack([100 * table[run].change for run in runs], axis=1)
-    decided = np.stack([table[run].decided.fillna(False).astype(bool) for run in runs], axis=1)
-    colours = np.hstack([np.full((len(places), 1), np.nan), np.where(decided, change, np.nan)])
-    shown = axis.imshow(colours, cmap="RdBu", vmin=-SPAN, vmax=SPAN, aspect="auto")
-    for row, level in enumerate(table[runs[0]].frozen):
-        _write(axis, 0, row, 100 * level, "", "black")
-    for (row, column), value in np.ndenumerate(change):
-        if not np.isfinite(value):
+def _columns(changes: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Columns as (run, what is shown of it, label): for each reference its level and all runs, then a gap."""
+    columns = []
+    for reference, part in changes.groupby("reference", sort=False):
+        runs = [(run, "change", _run_label(rows.iloc[0])) for run, rows in part.groupby("model", sort=False)]
+        columns += [(runs[0][0], "frozen", f"{model_label(reference.split(', ')[0])}: {reference_label(reference)}")]
+        columns += [*runs, ("", "", "")]
+    return columns[:-1]
+
+
+def reference_label(reference: str) -> str:
+    """A frozen model that runs are compared with, by its view where it has one of its own.
+
+    >>> reference_label("clip_p03"), reference_label("clip_p03, squash")
+    ('frozen', 'frozen, squash')
+    """
+    return ", ".join(["frozen", *map(view_label, reference.split(", ")[1:])])
+
+
+def _panel(axis: Axes, changes: pd.DataFrame, places: Sequence[tuple[str, str]], columns: Sequence[tuple[str, str, str]]):
+    """Levels of references and changes of some tasks; returns the coloured image."""
+    colours = np.full((len(places), len(columns)), np.nan)
+    for (row, column), _ in np.ndenumerate(colours):
+        run, shown, _ = columns[column]
+        if (run, *places[row]) not in changes.index:
             continue
-        if not decided[row, column]:
-            place = (column + 0.5, row - 0.5)
-            axis.add_patch(Rectangle(place, 1, 1, facecolor="0.95", edgecolor="0.82", hatch="////", linewidth=0))
-        dark = decided[row, column] and abs(value) > 0.7 * SPAN
-        _write(axis, column + 1, row, value, "+", "white" if dark else "black" if decided[row, column] else "0.35")
-    axis.axvline(0.5, color="black", linewidth=0.8)
+        cell = changes.loc[(run, *places[row])]
+        if shown == "frozen":
+            _write(axis, column, row, 100 * cell.frozen, "", "black")
+        elif cell.decided:
+            colours[row, column] = value = 100 * cell.change
+            _write(axis, column, row, value, "+", "white" if abs(value) > 0.7 * SPAN else "black")
+        else:
+            hatch = {"facecolor": "0.95", "edgecolor": "0.85", "hatch": "/////", "linewidth": 0}
+            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **hatch))
+            _write(axis, column, row, 100 * cell.change, "+", "0.3")
+    image = axis.imshow(colours, cmap="RdBu", vmin=-SPAN, vmax=SPAN, aspect="auto")
+    for column, (_, shown, _) in enumerate(columns):
+        if shown == "frozen":
+            axis.axvline(column + 0.5, color="black", linewidth=0.8)
+    axis.set_xticks([])
     axis.tick_params(length=0)
     for side in axis.spines.values():
         side.set_visible(False)
-    return shown
+    return image
 
 
 def _write(axis: Axes, column: int, row: int, value: float, sign: str, colour: str) -> None:
-    if np.isfinite(value):
-        text = f"{round(value):{sign}d}".replace("+0", "0")
-        axis.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
-
-
-def _head(axis: Axes, reference: str, part: pd.DataFrame) -> None:
-    """Names of the columns, upright above them."""
-    model, *views = reference.split(", ")
-    frozen = ", ".join(["frozen", *map(view_label, views)])
-    runs = [_run_label(rows.iloc[0]) for _, rows in part.groupby("model", sort=False)]
-    axis.xaxis.set_ticks_position("top")
-    axis.set_xticks(range(1 + len(runs)), [frozen, *runs], rotation=90)
-    axis.tick_params(labeltop=True, labelbottom=False)
-    axis.set_title(model_label(model, separator="\n" if len(runs) < 4 else ", "), fontsize=7, pad=4)
+    text = f"{round(value):{sign}d}" if round(value) else "0"
+    axis.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
 
 
 def _run_label(run: pd.Series) -> str:

@@ -50,5 +50,5 @@ def ablation_changes(table: pd.DataFrame) -> Figure:
     axis.axvline(1, color="0.3", linestyle=":", linewidth=0.9)
     axis.set_yticks(range(len(names)), [NAMES.get(name, name.replace("_", " ")) for name in names])
     axis.grid(axis="x", color="0.92")
-    axis.legend(loc="center right", frameon=False)
+    axis.legend(loc="upper left", frameon=False)
     return figure

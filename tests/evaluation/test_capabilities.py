@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -128,10 +129,28 @@ def test_viewpoint_consistency_is_the_cosine_with_the_first_viewpoint(clip, imag
     table = viewpoint_consistency(
         evaluation_of(clip, 2), PANORAMA, "offset_consistency", {0.0: here, 0.5: there}, None, "photo"
     )
-    assert set(table.measure) == {"cosine"} and set(table.condition) == {"camera_offset"}
-    assert table[table.level == 0.0].value.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
-    assert table[table.level == 0.5].value.tolist() == pytest.approx((here * there).sum(-1).tolist())
+    assert set(table.measure) == {"cosine", "scene_rank"} and set(table.condition) == {"camera_offset"}
+    cosines = table[table.measure == "cosine"]
+    assert cosines[cosines.level == 0.0].value.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
+    assert cosines[cosines.level == 0.5].value.tolist() == pytest.approx((here * there).sum(-1).tolist())
     shifted = viewpoint_consistency(
         evaluation_of(clip, 2), PANORAMA, "shift_consistency", {0.0: here, 45.0: there}, ["beach", "forest"], "photo"
     )
-    assert set(shifted.condition) == {"shift"} and shifted.measure.value_counts().to_dict() == {"cosine": 4, "rank": 4}
+    assert set(shifted.condition) == {"shift"} and shifted.measure.value_counts().to_dict() == {"cosine": 4, "rank": 4, "scene_rank": 4}
+
+
+def test_the_rank_of_the_own_scene_survives_a_collapse(clip, image_embeds):
+    """Embeddings moved almost to one point: all cosines near 1, and the ranks as before."""
+    here, there = image_embeds[PANORAMA], F.normalize(image_embeds[PANORAMA] + 1.2 * image_embeds[CROP], dim=-1)
+    centre = F.normalize(torch.ones(here.shape[1]), dim=0)
+    ranks = []
+    for apart in (0.0, 50.0):
+        first, second = (F.normalize(x - (x @ centre)[:, None] * centre + apart * centre, dim=-1) for x in (here, there))
+        table = viewpoint_consistency(
+            evaluation_of(clip, len(here)), PANORAMA, "offset_consistency", {0.0: first, 1.0: second}, None, "photo"
+        )
+        ranks.append(table[(table.measure == "scene_rank") & (table.level == 1.0)].value.tolist())
+        expected = [int((second[k] @ first.T >= second[k] @ first[k]).sum()) for k in range(len(first))]
+        assert ranks[-1] == expected
+    cosine = table[(table.measure == "cosine") & (table.level == 1.0)].value
+    assert cosine.min() > 0.99 and set(ranks[0]) != {1} and np.mean(np.equal(*ranks)) > 0.8
