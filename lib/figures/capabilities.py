@@ -95,7 +95,9 @@ def reference_label(reference: str) -> str:
     return ", ".join(["frozen", *map(view_label, reference.split(", ")[1:])])
 
 
-def _panel(axis: Axes, changes: pd.DataFrame, places: Sequence[tuple[str, str]], columns: Sequence[tuple[str, str, str]]):
+def _panel(
+    axis: Axes, changes: pd.DataFrame, places: Sequence[tuple[str, str]], columns: Sequence[tuple[str, str, str]]
+):
     """Levels of references and changes of some tasks; returns the coloured image."""
     colours = np.full((len(places), len(columns)), np.nan)
     for (row, column), _ in np.ndenumerate(colours):
@@ -175,7 +177,9 @@ def view_cost_bars(table: pd.DataFrame) -> Figure:
         axis.plot(middle[decided], places[decided], "o", markersize=4, color="C0")
         axis.axvline(0, color="0.7", linewidth=0.8)
         axis.set_title(model_label(model))
-        axis.set_yticks(places, [f"{task_label(row.task)}, against {view_label(row.other)}" for row in part.itertuples()])
+        axis.set_yticks(
+            places, [f"{task_label(row.task)}, against {view_label(row.other)}" for row in part.itertuples()]
+        )
     figure.supxlabel("panorama minus the other view, hundredths (hollow: not decided)", fontsize=8)
     return figure
 

@@ -70,9 +70,7 @@ def per_class(answers: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index()
 
 
-def zero_shot_table(
-    measurements: pd.DataFrame, n_classes: Mapping[str, int], *, inference: Inference
-) -> pd.DataFrame:
+def zero_shot_table(measurements: pd.DataFrame, n_classes: Mapping[str, int], *, inference: Inference) -> pd.DataFrame:
     """Zero-shot classification, one row for each model, view and task.
 
     ``n_classes`` gives the number of classes by task. Columns: n; ``top1`` by an ensemble of prompts, with its interval; ``top1_single`` by
@@ -317,9 +315,7 @@ def reference_of(spec: Mapping) -> str:
     return ", ".join(spec[key] for key in ("model", "view") if key in spec)
 
 
-def levels(
-    measurements: pd.DataFrame, n_false_captions: Mapping[str, int], tasks: Sequence[str] = TASKS
-) -> pd.Series:
+def levels(measurements: pd.DataFrame, n_false_captions: Mapping[str, int], tasks: Sequence[str] = TASKS) -> pd.Series:
     """How well a model does on each image in each of ``tasks``, 1 at best, by model, task, view, image_set and image.
 
     1 where the right answer is ranked first and 0 elsewhere (mean over captions, where an image has several); for ``presence`` the area under

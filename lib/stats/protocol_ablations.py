@@ -81,7 +81,9 @@ def finetuning_ablations(
             for image_set in finetuned[finetuned.model == name].image_set.unique():
                 mirrored = _mirrored(_scores(frozen, spec["model"], image_set))
                 outcome, reference = (
-                    Outcome(_scores(finetuned, run, image_set), mirrored, _stable(tests, run, image_set, inference.alpha))
+                    Outcome(
+                        _scores(finetuned, run, image_set), mirrored, _stable(tests, run, image_set, inference.alpha)
+                    )
                     for run in (name, partner)
                 )
                 row = {"ablation": f"{ablation} ({name})", "model": spec["model"], "image_set": image_set}
