@@ -8,6 +8,7 @@ from sklearn.metrics import recall_score, top_k_accuracy_score
 
 from clip360.stats.capabilities import (
     attribute_table,
+    beats_chance,
     calibration_error,
     capability_changes,
     chance_rank,
@@ -40,6 +41,10 @@ def test_the_calibration_error_by_hand():
     correct = np.array([True] * 4 + [True, True])
     assert calibration_error(confidence, correct) == pytest.approx((4 * 0.05 + 2 * 0.5) / 6)
     assert calibration_error(np.array([0.0, 1.0]), np.array([False, True])) == 0
+
+
+def test_answers_worse_than_guesses_do_not_beat_chance():
+    assert beats_chance([False] * 20, 0.5) == 1 and beats_chance([True] * 5, 0.5) == pytest.approx(2**-5)
 
 
 def test_guessed_ranks_have_the_mean_of_chance():
@@ -110,9 +115,10 @@ def test_heads_and_probes_are_compared_with_the_cosine_on_the_same_images():
         | {("retrieval", "cosine"): 0, ("retrieval", "mlp"): -0.5}
     )
     assert heads.p.isna().tolist() == [True, False, True, False]
-    frozen = rows("m", "colour", "rank", [2, 2, 1], label=["red", "blue", "blue"], view="crop").iloc[[2, 0, 1]]
+    frozen = rows("m", "colour", "rank", [1, 2, 3], label=["red", "blue", "blue"], view="crop").iloc[[2, 0, 1]]
     probes = probe_table(table, frozen, inference=POLICY).set_index("task")
     assert probes.gain["colour"] == pytest.approx(1 / 3) and np.isnan(probes.gain["shape"])
+    assert probes.gain_low["colour"] == 0  # on no image is the probe worse
 
 
 def two_models() -> tuple[pd.DataFrame, pd.DataFrame]:

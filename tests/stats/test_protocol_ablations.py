@@ -15,11 +15,13 @@ SHIFTS, N = [0.25, 0.5], 40
 POLICY = Inference(alpha=0.01, n_bootstrap=100, seed=0)
 
 
-def both_probes(*, offset: float = 0.0, instability: float = 1.0, gain: float = 2.0) -> pd.DataFrame:
-    """Scores of both probes: all raised by ``offset``, changing under shifts by ``instability`` times fixed draws."""
+def both_probes(
+    *, offset: float = 0.0, instability: float = 1.0, gain: float = 2.0, mirror: float = 1.0
+) -> pd.DataFrame:
+    """Scores of both probes: all raised by ``offset``, changing under shifts and mirrors by ``instability`` and ``mirror`` times fixed draws."""
     rng = np.random.default_rng(5)
     s, changes, noise = rng.normal(50, 4, N) + offset, rng.normal(0, 1, (2, N)), rng.normal(0, 0.1, N)
-    visual = {("clip_score", "shift", 0.0): s, ("clip_score", "mirror", 0.0): s + rng.normal(0, 4, N)}
+    visual = {("clip_score", "shift", 0.0): s, ("clip_score", "mirror", 0.0): s + mirror * rng.normal(0, 4, N)}
     for shift, change in zip(SHIFTS, changes, strict=True):
         visual["clip_score", "shift", shift] = s + instability * change
     parts = [
@@ -62,6 +64,14 @@ def test_changes_of_scores_and_verdicts_are_those_put_in():
     assert beta_of["high"] == pytest.approx(rows.beta_low["raised"], rel=1e-3)
     assert beta_of["low"] == pytest.approx(rows.beta_high["raised"], rel=1e-3)
     assert rows.instability_of_beta[BASELINE] == pytest.approx(change.mean() / bound)
+
+
+def test_a_change_is_measured_by_the_bound_of_the_baseline_and_an_instability_by_its_own():
+    table = pd.concat([both_probes().assign(ablation=BASELINE), both_probes(mirror=2.0).assign(ablation="other")])
+    rows = ablation_table(table, shifts=SHIFTS, inference=POLICY).set_index("ablation")
+    assert rows.beta["other"] == pytest.approx(2 * rows.beta[BASELINE])
+    assert rows.score_change_of_beta["other"] == pytest.approx(rows.score_change["other"] / rows.beta[BASELINE])
+    assert rows.instability_of_beta["other"] == pytest.approx(rows.instability["other"] / rows.beta["other"])
 
 
 def test_verdicts_are_compared_by_both_rules():
