@@ -110,6 +110,20 @@ def test_unknown_names_are_reported_with_the_choices(params, monkeypatch):
         train_clip.main("big")
 
 
+def test_a_run_with_a_view_of_its_own_is_measured_beside_the_frozen_model_in_that_view(params, tmp_path):
+    """A run without one, or with that of the protocol, needs no other measurement than the frozen model's."""
+    small_clip(tmp_path / "results" / "tiny" / "models" / "small")
+    write_text_embeddings({"a text": torch.ones(2)}, params, "small")
+    run = params.finetune.runs["tiny_p30_attention_l050"].model_copy(update={"model": "small"})
+    own = run.model_copy(update={"view": "squash"})
+    runs = {"run": run, "own": own, "same": run.model_copy(update={"view": params.protocol.view})}
+    params = params.model_copy(update={"finetune": params.finetune.model_copy(update={"runs": runs})})
+    measured = {name: list(evaluate_model.references(params, name)) for name in runs}
+    assert measured["run"] == measured["same"] == []
+    (frozen,) = measured["own"]
+    assert (frozen.name, frozen.view, list(frozen.text_cache)) == ("small, squash", "squash", ["a text"])
+
+
 def test_a_stage_without_its_argument_prints_its_usage(capsys):
     for stage in (evaluate_model, match_attributes, train_clip):
         with pytest.raises(SystemExit) as stopped:
