@@ -289,6 +289,8 @@ def test_scenes_are_those_of_the_images(sections, key):
         {"method": "average_8_squash", "n_shifts": 8},
         {"method": "average_8", "n_shifts": 8, "positional_embedding": "circular"},
         {"method": "single_pass", "n_shifts": 2},
+        {"method": "single_pass_canonical_yaw"},
+        {"method": "single_pass", "canonical_yaw": True},
         {"method": "multi_view"},
         {"method": "multi_view", "view": "squash"},
         {"method": "circular_positional_embedding"},
