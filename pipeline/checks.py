@@ -110,7 +110,7 @@ def _models_agree(training_free: dict) -> bool:
 
 
 def _method_agrees(entry: dict, protocol_view: str) -> bool:
-    """Does the method's name say how many shifts are averaged, which positional embedding is used and which view?"""
+    """Does the method's name say how many shifts are averaged, which positional embedding, view and yaw are used?"""
     words = re.split("_", entry["method"])
     average = re.search(r"average_(\d+)", entry["method"])
     positions = next((kind for kind in ("circular", "rows") if kind in words), "own")
@@ -119,6 +119,7 @@ def _method_agrees(entry: dict, protocol_view: str) -> bool:
     return (
         entry.get("n_shifts", 1) == (int(average[1]) if average else 1)
         and entry.get("positional_embedding", "own") == positions
+        and entry.get("canonical_yaw", False) == ("canonical_yaw" in entry["method"])
         and all(name == view for name in views)
     )
 
@@ -182,7 +183,7 @@ RELATIONS = (
     Relation(
         "finetune.training_free.*.*",
         ("protocol.view",),
-        "n_shifts, view and positional_embedding as `method` names them (average_N: n_shifts N, others 1)",
+        "n_shifts, view, positional_embedding and canonical_yaw as `method` names them (average_N: n_shifts N, others 1)",
         _method_agrees,
     ),
     Relation(

@@ -103,6 +103,7 @@ Method = Literal[
     "text_head",
     "distilled",
     "distilled_tower",
+    "distilled_canonical",
 ]
 TrainingFreeMethod = _text(
     "average_NUMBER, single_pass, multi_view or circular_positional_embedding, also with _WORD behind it",
@@ -290,6 +291,7 @@ class TrainingFree(Section):
     view: View | None = None
     n_shifts: Annotated[int, Field(ge=1, le=1000)] = 1
     positional_embedding: PositionalEmbedding = "own"
+    canonical_yaw: bool = False
 
 
 class Finetune(Section):

@@ -287,6 +287,8 @@ def test_scenes_are_those_of_the_images(sections, key):
         {"method": "average_8_squash", "n_shifts": 8},
         {"method": "average_8", "n_shifts": 8, "positional_embedding": "circular"},
         {"method": "single_pass", "n_shifts": 2},
+        {"method": "single_pass_canonical_yaw"},
+        {"method": "single_pass", "canonical_yaw": True},
         {"method": "multi_view"},
         {"method": "multi_view", "view": "squash"},
         {"method": "circular_positional_embedding"},
@@ -460,12 +462,12 @@ def test_a_replicate_needs_a_profile_and_the_tables_of_all_stages(place):
 
 
 def test_an_image_set_needs_enough_images_and_cues_that_are_not_generic(place):
-    write_captions("data/world_outdoor", 16)
-    write_captions("data/world_indoor", 16)
+    write_captions("data/world_outdoor", 17)
+    write_captions("data/world_indoor", 17)
     assert not any("image_sets" in message for message in input_messages(WORLD))
-    write_captions("data/world_indoor", 15, cue="Photo")
+    write_captions("data/world_indoor", 16, cue="Photo")
     few, cue = [message for message in input_messages(WORLD) if "image_sets" in message]
-    assert "`image_sets[1]` names data/world_indoor with 15 images: expected at least 16" in few
+    assert "`image_sets[1]` names data/world_indoor with 16 images: expected at least 17" in few
     assert "where 'photo' is a format cue" in cue
     Path("data/world_indoor/captions.csv").write_bytes(b"image,caption\n\xff,a")
     assert not any("image_sets" in message for message in input_messages(WORLD)), "the loading stage reports it"
