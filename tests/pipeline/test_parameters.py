@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import json
 import math
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from pipeline.parameters import Parameters, parse, read_params, validate
 from pipeline.profiles import compose, profile_names, use_profile
 
 WORLD = parse(Path("profiles/world.yaml").read_text(encoding="utf-8"), "world")
-SEED1 = parse(compose("seed1"), "seed1")
+RENDERED = parse(compose("replicate1"), "replicate1")  # probes image sets that it renders
 SOURCE = "params.yaml"
 
 
@@ -134,10 +135,7 @@ FAULTS = {
     "own_panoramas.adapter": ("results/world/finetuned/p03_omnivew", "; did you mean p03_omniview?"),
     "crop_or_model.scenes.world_outdor": (WORLD["crop_or_model"]["scenes"]["world_outdoor"], "did you mean world_outdoor?"),
     "adaptation.base_model": ("clip_p33", "is 'clip_p33': expected one of clip_p00, "),
-    "claims.replicates": (["seed1", "sed2"], "is 'sed2': expected one of seed1, "),
-    "claims.other_machines": (["threads3"], "; did you mean threads2?"),
-    "adaptation.replicates": (["method0"], "; did you mean methods0?"),
-    "panorama_fraction.replicates": (["fraction9"], "is 'fraction9': expected one of seed1, "),
+    "replicates.other_machines": ({"replicate1_native": "replicate9"}, "is 'replicate9': expected a name of `replicates.names`"),
     "weights.clip_new": ({"architecture": "hf-hub:us/small"}, "also `revision` for a model of a hub"),
     "weights.clip_p03": ({"architecture": "ViT-B-32", "pretrained": "openai"}, "expected no model that `pretraining` trains"),
     "pretraining.n_images": (17_000, "expected a fraction for which `training_pictures` has enough images"),
@@ -184,8 +182,8 @@ def test_names_that_could_act_in_a_command_or_lead_elsewhere_are_refused(name):
         WORLD | {"image_sets": [name]},
         WORLD | {"figures": name if len(name) < 81 else ""},
         WORLD | {"rendered_sets": {name: WORLD["rendered_sets"]["finetune"]}},
-        WORLD | {"replicates": WORLD["replicates"] | {name: ["claims"]}},
-        WORLD | {"replicates": WORLD["replicates"] | {"seed1": [name]}},
+        WORLD | {"replicates": WORLD["replicates"] | {"names": [name]}},
+        WORLD | {"replicates": WORLD["replicates"] | {"stages": [name]}},
         changed("finetune.runs", {name: WORLD["finetune"]["runs"]["p03_omniview"]}),
     ):
         assert any("letters, digits" in message for message in messages(sections))
@@ -241,7 +239,7 @@ def test_outputs_can_lie_elsewhere(figures):
     ],
 )
 def test_models_are_not_probed_on_what_they_are_fine_tuned_on(path, value):
-    reported = messages(changed(path, value, SEED1))
+    reported = messages(changed(path, value, RENDERED))
     assert any("fine-tune" in message or "probe" in message for message in reported if path == path_in(message))
 
 
@@ -274,7 +272,7 @@ def test_validation_leaves_panoramas_for_training():
 
 
 @pytest.mark.parametrize("key", ["seed", "split", "environment", "height"])
-@pytest.mark.parametrize("sections", [WORLD, SEED1], ids=["embedded", "rendered"])
+@pytest.mark.parametrize("sections", [WORLD, RENDERED], ids=["embedded", "rendered"])
 def test_scenes_are_those_of_the_images(sections, key):
     values = {"seed": 359, "split": "train", "environment": "outdoor", "height": 128}
     (reported,) = messages(changed(f"crop_or_model.scenes.world_indoor.{key}", values[key], sections))
@@ -322,7 +320,7 @@ def test_architectures_are_those_of_the_installed_open_clip():
 
 
 def test_a_rendered_set_needs_enough_images_for_its_tests():
-    (reported,) = messages(changed("rendered_sets.world_indoor.n_images", 10, SEED1))
+    (reported,) = messages(changed("rendered_sets.world_indoor.n_images", 10, RENDERED))
     assert "`rendered_sets.world_indoor.n_images` is 10: expected at least 15" in reported
 
 
@@ -435,9 +433,8 @@ def test_missing_inputs_are_reported_all_at_once(place):
     reported = str(raised.value).splitlines()
     assert reported[0] == ("params.yaml: `image_sets[0]` names data/world_outdoor, which is not a folder: put it there")
     paths = [path_in(message).split("[")[0] for message in reported]
-    counts = {"image_sets": 2, "own_panoramas.images": 1, "claims.replicates": 2, "claims.other_machines": 1}
-    counts |= {"adaptation.replicates": 3, "panorama_fraction.replicates": 3}
-    counts |= {f"replicates.{name}": 1 for name in WORLD["replicates"]}
+    counts = {"image_sets": 2, "own_panoramas.images": 1, "replicates.names": len(WORLD["replicates"]["names"])}
+    counts |= {f"replicates.other_machines.{name}": 1 for name in WORLD["replicates"]["other_machines"]}
     assert {path: paths.count(path) for path in paths} == counts
     (place / "data/world_outdor").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"data/world_outdoor, .* did you mean world_outdor\?"):
@@ -447,20 +444,19 @@ def test_missing_inputs_are_reported_all_at_once(place):
         read_params(inputs=True)
 
 
-def test_a_replicate_needs_all_tables_that_the_studies_read(place):
-    assert any("fraction0" in message for message in input_messages(WORLD))
-    for tables in checks.REPLICATE_TABLES.values():
-        for name in WORLD["replicates"]:
-            for table in tables:
-                path = place / checks.REPLICATES / name / table
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
-    assert not any("run_replicate" in message for message in input_messages(WORLD))
-    (place / "figures/replicates/fraction1/06_crop_or_model/findings.csv").unlink()
-    (reported,) = [message for message in input_messages(WORLD) if "run_replicate" in message]
-    assert (
-        "`panorama_fraction.replicates[1]` needs figures/replicates/fraction1/06_crop_or_model/findings.csv" in reported
-    )
+def test_a_replicate_needs_a_profile_and_the_tables_of_all_stages(place):
+    sections = changed("replicates.names", ["mine"])
+    assert any("`replicates.names[0]` is 'mine', which is not a profile" in text for text in input_messages(sections))
+    (place / "profiles").mkdir()
+    (place / "profiles/mine.yaml").touch()
+    assert any("run `make replicates NAME=mine` first" in text for text in input_messages(sections))
+    kept = place / "figures/replicates/mine/provenance.json"
+    kept.parent.mkdir(parents=True)
+    stages = WORLD["replicates"]["stages"]
+    kept.write_text(json.dumps({"stages": stages[1:]}))
+    assert any(f"needs the stage {stages[0]}, which the run kept in" in text for text in input_messages(sections))
+    kept.write_text(json.dumps({"stages": stages}))
+    assert not any("replicates" in text for text in input_messages(sections))
 
 
 def test_an_image_set_needs_enough_images_and_cues_that_are_not_generic(place):
