@@ -36,7 +36,9 @@ def fraction_sweep(tables: Sequence[pd.DataFrame], panels: Mapping[str, str]) ->
         axis.set_xticks(range(len(fractions)), [f"{100 * fraction:g}" for fraction in fractions])
         axis.set(xlabel="panoramas, %", title=title)
         axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
-    handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    handles = {
+        label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
     return figure
 
@@ -64,7 +66,9 @@ def model_differences(differences: pd.DataFrame, panels: Mapping[str, str]) -> F
     labels = [f"{comparison}:\n{_short(model)} − {_short(reference)}" for comparison, model, reference in pairs]
     axes[0, 0].set_yticks(range(len(pairs)), labels)
     axes[0, 0].set_ylim(len(pairs) - 0.5, -0.5)
-    handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    handles = {
+        label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
     return figure
 

@@ -97,7 +97,9 @@ def contrasts_by_kind(kinds: pd.DataFrame) -> Figure:
             part = kinds[(kinds.model == model) & (kinds.image_set == image_set)].set_index("kind").loc[names]
             errors = [part.contrast - part.contrast_low, part.contrast_high - part.contrast]
             axis.axvline(0, color="0.6", linewidth=0.8)
-            axis.errorbar(part.contrast, range(len(names)), xerr=errors, fmt="o", color="0.2", markersize=3, linewidth=0.9)
+            axis.errorbar(
+                part.contrast, range(len(names)), xerr=errors, fmt="o", color="0.2", markersize=3, linewidth=0.9
+            )
         row[0].set_ylabel(image_set_label(image_set))
     for axis, model in zip(axes[0], models, strict=True):
         axis.set_title(model_label(model, separator=",\n"))
@@ -110,9 +112,7 @@ def contrasts_by_kind(kinds: pd.DataFrame) -> Figure:
 def cue_examples(extremes: pd.DataFrame, panoramas: Sequence[Tensor], views: Sequence[Tensor]) -> Figure:
     """Panoramas [3, H, 2H], each beside its perspective view [3, S, S], with the gains by the format cue of ``extreme_images``."""
     count = len(panoramas) // 2
-    figure, axes = plt.subplots(
-        count, 4, squeeze=False, figsize=(PAGE, 1.3 * count + 0.1), width_ratios=[2, 1, 2, 1]
-    )
+    figure, axes = plt.subplots(count, 4, squeeze=False, figsize=(PAGE, 1.3 * count + 0.1), width_ratios=[2, 1, 2, 1])
     for k, (row, panorama, view) in enumerate(zip(extremes.itertuples(), panoramas, views, strict=True)):
         left, right = axes[k % count, 2 * (k // count) : 2 * (k // count) + 2]
         end = "most" if k < count else "least"

@@ -20,8 +20,8 @@ HELD_OUT = "held_out"  # the images of the pretraining evaluation
 RECALL = "image to text, R@1"  # how its task begins
 MEASURES = {  # name: title of its panel in a figure
     "contrast": "format cues:\ncontrast, points",
-    "sd_crop": "centre crop:\nsd over shifts, points",
-    "sd_squash": "squashed:\nsd over shifts, points",
+    "sd_crop": "centre crop: sd\nover shifts, points",
+    "sd_squash": "squashed: sd\nover shifts, points",
     "position_fraction": "centre crop:\nposition's fraction",
     "recall": "held-out views:\nR@1, image to text",
 }
@@ -78,7 +78,9 @@ def image_values(cues: pd.DataFrame, views: pd.DataFrame, hits: pd.DataFrame, *,
     return values
 
 
-def measure_table(values: Values, models: Mapping[str, Mapping], *, n_images: int, inference: Inference) -> pd.DataFrame:
+def measure_table(
+    values: Values, models: Mapping[str, Mapping], *, n_images: int, inference: Inference
+) -> pd.DataFrame:
     """One row for each image set, measure and model: ``value`` with its bootstrap interval.
 
     ``models`` is the section `pretraining.models` of params.yaml and ``n_images`` the number of training images of a model that does
