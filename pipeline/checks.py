@@ -425,6 +425,7 @@ def check_inputs(params: "Parameters", source: str | Path = "params.yaml") -> No
     faults = [
         *_missing_folders(sections),
         *_unusable_captions(sections),
+        *_too_few_jpg_files(sections),
         *_missing_files(sections),
         *_missing_replicates(sections),
     ]
@@ -443,13 +444,9 @@ def _unusable_captions(sections: dict) -> Iterator[Fault]:
     generic_cues = sections["textual_probe"]["generic_cues"]
     for k, name in enumerate(sections["image_sets"]):
         table = Path(sections["data"], name, "captions.csv")
-        if Path(sections["data"]) == _results(sections) / "image_sets" or not table.is_file():
+        rows = None if Path(sections["data"]) == _results(sections) / "image_sets" else _read_rows(table)
+        if rows is None:
             continue
-        try:
-            with table.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error):
-            continue  # the stage that loads the set reports what is wrong with its table
         if len(rows) < required:
             problem = f"names {table.parent} with {len(rows)} images: expected at least {required}"
             yield Fault(
@@ -460,6 +457,30 @@ def _unusable_captions(sections: dict) -> Iterator[Fault]:
             if not _differs(cue, list(cues)):
                 problem = f"names {table.parent}, where {shown(cue)} is a format cue: expected other words"
                 yield Fault(f"image_sets[{k}]", f"{problem}, because `textual_probe.generic_cues` has the same")
+
+
+def _too_few_jpg_files(sections: dict) -> Iterator[Fault]:
+    """A set to fine-tune on with fewer .jpg files than captions, where captions are paired with .jpg files by order."""
+    folder = Path(sections["finetune"]["image_set"])
+    rows = None if _rendered_name(sections, folder) else _read_rows(folder / "captions.csv")
+    if sections["protocol"]["pairing"] != "order" or rows is None:
+        return
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    n_files = sum(1 for _ in images.glob("*.jpg"))
+    if n_files < len(rows):
+        problem = (
+            f"names {folder} with {n_files} files that end in .jpg and {len(rows)} captions: expected one for each"
+        )
+        yield Fault("finetune.image_set", f"{problem}, because `protocol.pairing` is order")
+
+
+def _read_rows(table: Path) -> list[dict] | None:
+    """The rows of a captions.csv; None where it cannot be read, which the stage that loads the set reports."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
 
 
 def _missing_files(sections: dict) -> Iterator[Fault]:

@@ -36,8 +36,9 @@ def _root_mean(x: np.ndarray) -> np.ndarray:
 
 
 def _ratio(x: np.ndarray) -> np.ndarray:
-    above, below = x[0].mean(-1), x[1].mean(-1)
-    return np.divide(above, below, out=np.zeros_like(below), where=below > 0)
+    """Position over content + position; the estimated content variance is 0 where it is negative (``split``)."""
+    position, content = x[0].mean(-1), np.maximum(x[1].mean(-1), 0)
+    return np.divide(position, content + position, out=np.zeros_like(position), where=content + position > 0)
 
 
 STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # from values [K, ..., N] to the measure [...]
@@ -54,7 +55,7 @@ def image_values(cues: pd.DataFrame, views: pd.DataFrame, hits: pd.DataFrame, *,
 
     ``cues`` are the measurements of the textual probe, ``views`` those of the view modes, ``hits`` those of the pretraining evaluation.
     contrast: excess gain by the image's format cue; sd: variance of the score over shifts; position_fraction: variance by position, and
-    the whole; recall: hits at rank 1.
+    by content; recall: hits at rank 1.
     """
     values: Values = {}
 
@@ -72,7 +73,7 @@ def image_values(cues: pd.DataFrame, views: pd.DataFrame, hits: pd.DataFrame, *,
         add({"center_crop": "sd_crop", "squash": "sd_squash"}[view], image_set, model, over_shifts)
         if view == "center_crop":
             content, position = split(contents_and_positions(part, n_windows=n_windows))
-            add("position_fraction", image_set, model, position, content + position)
+            add("position_fraction", image_set, model, position, content)
     for model, part in hits[hits.task.str.startswith(RECALL)].groupby("model", sort=False):
         add("recall", HELD_OUT, model, part.sort_values("image").hit.to_numpy())
     return values

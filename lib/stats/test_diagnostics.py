@@ -40,6 +40,14 @@ def _labelled(pair: pd.DataFrame, experiment: str, model: str, image_set: str, c
     return pair.assign(**labels)[[*labels, "image", "x", "y"]]
 
 
+def _differences(keys: Sequence[str], pair: pd.DataFrame) -> np.ndarray:
+    """x - y of one pair of PAIR; ValueError where all scores are equal."""
+    experiment, model, image_set, compared = keys
+    other = f"the cue {compared!r}" if experiment == "textual" else f"a shift by {compared} of the width"
+    same = f"{model}, {image_set}: {other} changes no score, so that no diagnostic can be made: check this condition"
+    return differences(pair.x, pair.y, if_equal=same)
+
+
 def normality_tests(pairs: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
     """Shapiro-Wilk test of the differences s - s^u and |s - s^δ| (arXiv 2604.24642): why a rank test is used.
 
@@ -47,7 +55,7 @@ def normality_tests(pairs: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
     """
     rows = []
     for keys, pair in pairs.groupby(PAIR, sort=False):
-        difference = differences(pair.x, pair.y)
+        difference = _differences(keys, pair)
         tested = difference if keys[0] == "textual" else np.abs(difference)
         test = pg.normality(tested, method="shapiro", alpha=alpha).iloc[0]
         row = {"n": len(tested), "W": float(test.W), "p": positive(test.pval), "normal": bool(test.normal)}
@@ -65,7 +73,7 @@ def equivalence_tests(pairs: pd.DataFrame, bounds: pd.Series, *, alpha: float) -
     rows = []
     for keys, pair in pairs.groupby(PAIR, sort=False):
         margin = float(bounds[keys[1:3]])
-        difference = differences(pair.x, pair.y)
+        difference = _differences(keys, pair)
         test = pg.tost(pair.x.to_numpy(), pair.y.to_numpy(), bound=margin, paired=True).iloc[0]
         row = {"n": len(pair), "margin": margin, "mean_diff": float(difference.mean()), "p": positive(test.pval)}
         rows.append(dict(zip(PAIR, keys, strict=True)) | row)

@@ -20,6 +20,9 @@ KINDS = {
     PARAPHRASE: (PARAPHRASE, f"{PARAPHRASE}_generic"),
     "unseen": ("unseen", "generic_cue"),
 }
+SAME_SCORES = (
+    "every score with the format cue equals that with the generic cue: check the cues and the model's text tower"
+)
 SAME_GAIN = (
     "a cue gains as much on the panoramas as on their perspective views, for every image: check the control's views"
 )
@@ -32,10 +35,10 @@ def cue_test(s: np.ndarray, s_u: np.ndarray, *, inference: Inference) -> dict[st
     means, the columns of ``signed_rank``, and the median of s - s_u with its bootstrap interval. Raises ValueError
     for scores that are not finite, or equal in all pairs.
     """
-    difference = differences(s, s_u)
+    difference = differences(s, s_u, if_equal=SAME_SCORES)
     means = {"n": len(difference), "mean_s": float(np.mean(s)), "mean_su": float(np.mean(s_u))}
     medians = with_interval("median", difference, median, inference=inference)
-    return means | signed_rank(difference, "greater", inference=inference) | medians
+    return means | signed_rank(difference, "greater", alpha=inference.alpha) | medians
 
 
 def cue_tests(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:

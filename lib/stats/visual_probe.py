@@ -45,7 +45,7 @@ def stability_test(s: np.ndarray, s_shift: np.ndarray, *, beta: float, inference
         f"every change |s - s^δ| equals the bound β = {beta:g}: no test can decide, check the control that gives β"
     )
     excess = differences(change, np.full_like(change, beta), if_equal=at_bound)
-    test = signed_rank(excess, "less", inference=inference)
+    test = signed_rank(excess, "less", alpha=inference.alpha)
     return {"n": len(change), "beta": beta} | medians | test
 
 

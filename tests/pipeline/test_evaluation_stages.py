@@ -82,6 +82,8 @@ def test_all_stages_pair_images_and_captions_as_the_protocol_says(params, pairin
     assert received == [expected]
 
     received.clear()
+    if pairing == "order":  # of the panoramas of fine-tuning only those in .jpg files count
+        (tmp_path / "finetune" / "images" / "0.png").touch()
     rendered = {"finetune": params.rendered_sets["finetune"]}
     params = params.model_copy(update={"rendered_sets": rendered})
     assert pairs(match_attributes.read_training_scenes(params)[1]) == expected

@@ -470,6 +470,22 @@ def test_an_image_set_needs_enough_images_and_cues_that_are_not_generic(place):
     assert not any("image_sets" in message for message in input_messages(WORLD)), "the loading stage reports it"
 
 
+def test_fine_tuning_by_order_needs_a_jpg_file_for_each_caption(place):
+    """As the released training, which lists no others; reported before any stage runs."""
+    sections = changed("finetune.image_set", "panoramas/train")
+    sections["capabilities"]["matching"]["models"] = []  # which needs known scenes
+    write_captions("panoramas/train", 3)
+    images = Path("panoramas/train/images")
+    for name in ("0.jpg", "1.jpg", "2.png"):
+        (images / name).touch()
+    assert not any("jpg" in message for message in input_messages(sections))
+    sections["protocol"]["pairing"] = "order"
+    (few,) = [message for message in input_messages(sections) if "jpg" in message]
+    assert "`finetune.image_set` names panoramas/train with 2 files that end in .jpg and 3 captions" in few
+    (images / "3.jpg").touch()
+    assert not any("jpg" in message for message in input_messages(sections))
+
+
 def test_files_of_weights_have_to_exist(place):
     sections = changed("weights.mine", {"architecture": "mine.json", "pretrained": "weights/mine.pt"})
     paths = [path_in(message) for message in input_messages(sections)]

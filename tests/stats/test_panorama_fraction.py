@@ -42,9 +42,9 @@ def test_a_difference_is_paired_by_image():
 
 
 def test_ratio_and_root_mean_of_a_measure():
-    position, whole = np.array([1.0, 3.0]), np.array([2.0, 6.0])
+    position, content = np.array([1.0, 3.0]), np.array([2.0, 2.0])
     values = {
-        ("position_fraction", "set"): {"none": np.stack([position, whole])},
+        ("position_fraction", "set"): {"none": np.stack([position, content])},
         ("sd_crop", "set"): {"none": np.array([[9.0, 16.0]])},
     }
     table = measure_table(values, MODELS, n_images=100, inference=POLICY).set_index("measure")

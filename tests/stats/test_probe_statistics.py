@@ -151,6 +151,14 @@ def test_the_diagnostics_are_scipys_and_rules_differ_where_they_should(scores):
     lower = ttest_1samp(one.x - one.y, -row.margin, alternative="greater").pvalue
     assert row.p == pytest.approx(max(upper, lower))
 
+    same = pairs.assign(y=pairs.y.where(pairs.compared != "0.5", pairs.x))
+    for diagnose in (lambda: normality_tests(same, alpha=0.01), lambda: equivalence_tests(same, bounds, alpha=0.01)):
+        with pytest.raises(ValueError, match="calm, set: a shift by 0.5 of the width changes no score"):
+            diagnose()
+    same = pairs.assign(y=pairs.y.where(pairs.compared != "photo", pairs.x))
+    with pytest.raises(ValueError, match="calm, set: the cue 'photo' changes no score"):
+        normality_tests(same, alpha=0.01)
+
     table = verdicts(cue_tests(textual, **TEST), tests, equivalence, alpha=0.01)
     assert len(table) == 6 and table.paper.sum() == 4  # both cues, the calm model's shifts
     assert set(table[~table.paper].model) == {"wild"}
