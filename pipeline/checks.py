@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 # In a path, `*` stands for every entry of a list or section, `~` for every key of a section.
 # A name at the path on the left must occur in one of the sections or lists on the right.
 REFERENCES = {
-    "models.*": ("pretraining.panorama_fraction", "weights"),
+    "models.*": ("pretraining.models", "weights"),
     "finetune.runs.*.model": ("models",),
     "finetune.training_free.~": ("models",),
     "adaptation.base_model": ("models",),
@@ -88,9 +88,10 @@ def _has_source(source: dict) -> bool:
     return bool(source.get("revision" if source["architecture"].startswith("hf-hub:") else "pretrained"))
 
 
-def _has_enough_images(fraction: float, n_images: int, n_views: int, n_panoramas: int) -> bool:
-    panoramas = round(fraction * n_images)
-    return panoramas <= n_panoramas and n_images - panoramas <= n_views
+def _has_enough_images(model: dict, n_images: int, batch_size: int, n_views: int, n_panoramas: int) -> bool:
+    n_images = model.get("n_images") or n_images
+    panoramas = round(model["panorama_fraction"] * n_images)
+    return panoramas <= n_panoramas and n_images - panoramas <= n_views and batch_size <= n_images
 
 
 def _is_own_output(figures: str, profile: str) -> bool:
@@ -143,20 +144,23 @@ RELATIONS = (
     Relation("weights.*", (), "also `revision` for a model of a hub, else `pretrained`", _has_source),
     Relation(
         "weights",
-        ("pretraining.panorama_fraction",),
+        ("pretraining.models",),
         "no model that `pretraining` trains",
         lambda weights, trained: not weights.keys() & trained.keys(),
     ),
     Relation(
         "training_pictures",
-        ("pretraining.panorama_fraction",),
+        ("pretraining.models",),
         "images for training the models of `pretraining`",
         lambda pictures, trained: bool(pictures or not trained),
     ),
     Relation(
-        "pretraining.panorama_fraction.*",
-        ("pretraining.n_images", "training_pictures.n_views", "training_pictures.n_panoramas"),
-        "a fraction for which `training_pictures` has enough images",
+        "pretraining.models.*",
+        (
+            *("pretraining.n_images", f"{OPTIMISATION}.batch_size"),
+            *("training_pictures.n_views", "training_pictures.n_panoramas"),
+        ),
+        "at least a batch of images, and no more of either kind than `training_pictures` has",
         _has_enough_images,
     ),
     Relation(f"{VISION}.image_size", ("training_pictures.size",), "`training_pictures.size`", lambda x, y: x == y),

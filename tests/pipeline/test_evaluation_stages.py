@@ -18,7 +18,7 @@ from pipeline.outputs import (
     write_text_embeddings,
     written_at_once,
 )
-from pipeline.parameters import Parameters, parse, validate
+from pipeline.parameters import Parameters, PretrainedModel, parse, validate
 from pipeline.profiles import compose
 from tests.small_clips import TEXT, VISION, small_clip
 
@@ -172,8 +172,8 @@ def training_pictures(folder: Path) -> None:
             {"images": torch.randint(256, (n, 3, 32, width), generator=generator).byte()},
             folder / f"{part}.safetensors",
         )
-        texts = [f"This is a photo of number {k}" for k in range(n)]
-        pd.DataFrame({"image": range(n), "caption_number": 0, "text": texts}).to_csv(
+        texts = [f"number {k}" for k in range(n)]
+        pd.DataFrame({"image": range(n), "caption_number": 0, "cue": "photo", "caption": texts}).to_csv(
             folder / f"{part}.csv", index=False
         )
     labels = pd.DataFrame({"scene_category": ["beach"] * 256, "shape": ["cube"] * 256, "colour": ["red"] * 256})
@@ -192,7 +192,10 @@ def test_a_model_is_trained_saved_and_evaluated(params, tmp_path, monkeypatch):
     optimisation = params.pretraining.optimisation.model_copy(update={"steps": 2, "batch_size": 8, "warmup_steps": 1})
     pretraining = params.pretraining.model_copy(
         update={
-            "panorama_fraction": {"small": 0.25, "other": 0.0},
+            "models": {
+                "small": PretrainedModel(panorama_fraction=0.25),
+                "other": PretrainedModel(panorama_fraction=0.0, n_images=48),
+            },
             "n_images": 64,
             "architecture": architecture,
             "optimisation": optimisation,
@@ -208,19 +211,19 @@ def test_a_model_is_trained_saved_and_evaluated(params, tmp_path, monkeypatch):
         history = pd.read_csv(params.results / "pretraining" / f"{model}_history.csv")
         assert history.columns.tolist() == ["step", "loss", "logit_scale"] and len(history) == 2
     evaluate_pretraining.main()
-    table = pd.read_csv(params.results / "pretraining_evaluation.csv")
-    assert table.columns.tolist() == ["model", "task", "n", "score", "chance"]
-    assert table.model.unique().tolist() == ["small", "other"] and len(table) == 2 * 6
+    table = pd.read_parquet(params.results / "pretraining_evaluation.parquet")
+    assert table.columns.tolist() == ["model", "task", "image", "hit", "chance"]
+    assert table.model.unique().tolist() == ["small", "other"] and table.task.nunique() == 6
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_without_trained_models_the_evaluation_is_an_empty_table(params, monkeypatch):
-    pretraining = params.pretraining.model_copy(update={"panorama_fraction": {}})
+    pretraining = params.pretraining.model_copy(update={"models": {}})
     params = params.model_copy(update={"pretraining": pretraining, "training_pictures": None})
     for stage in (train_clip, evaluate_pretraining):
         monkeypatch.setattr(stage, "read_params", lambda: params)
     evaluate_pretraining.main()
-    table = pd.read_csv(params.results / "pretraining_evaluation.csv")
-    assert table.columns.tolist() == ["model", "task", "n", "score", "chance"] and table.empty
+    table = pd.read_parquet(params.results / "pretraining_evaluation.parquet")
+    assert table.columns.tolist() == ["model", "task", "image", "hit", "chance"] and table.empty
     with pytest.raises(ValueError, match="has no model small: this profile trains no model"):
         train_clip.main("small")

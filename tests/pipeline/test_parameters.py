@@ -79,13 +79,10 @@ def test_parameters_are_typed_and_frozen():
 
 def test_a_profile_without_a_rendered_world_has_no_training_pictures():
     for empty in ({}, None):
-        sections = changed("pretraining.panorama_fraction", {}) | {
-            "training_pictures": empty,
-            "panorama_fraction": empty,
-        }
+        sections = changed("pretraining.models", {}) | {"training_pictures": empty}
         unreferenced = {"weights": {name: {"architecture": "RN50", "pretrained": "openai"} for name in WORLD["models"]}}
         params = validate(sections | unreferenced, SOURCE)
-        assert params.training_pictures is None and params.panorama_fraction is None
+        assert params.training_pictures is None
 
 
 def test_the_types_repeat_the_choices_of_the_code():
@@ -138,7 +135,9 @@ FAULTS = {
     "replicates.other_machines": ({"replicate1_native": "replicate9"}, "is 'replicate9': expected a name of `replicates.names`"),
     "weights.clip_new": ({"architecture": "hf-hub:us/small"}, "also `revision` for a model of a hub"),
     "weights.clip_p03": ({"architecture": "ViT-B-32", "pretrained": "openai"}, "expected no model that `pretraining` trains"),
-    "pretraining.n_images": (17_000, "expected a fraction for which `training_pictures` has enough images"),
+    "pretraining.n_images": (17_000, "no more of either kind than `training_pictures` has"),
+    "pretraining.models.clip_p30.n_images": (100, "expected at least a batch of images"),
+    "textual_probe.held_out_cues.paraphrase": (["{cue} only"], "expected a text with {cue} and {caption}"),
     "visual_probe.n_curve_shifts": (30, "is 30: expected a multiple of `visual_probe.n_shifts`"),
     "crop_or_model.n_shifts": (12, "is 12: expected a multiple of `crop_or_model.n_windows`"),
     "crop_or_model.n_windows": (2, "is 2: expected at least 3"),
@@ -235,7 +234,7 @@ def test_outputs_can_lie_elsewhere(figures):
         ("rendered_sets.finetune.split", "probe"),  # trained on the scenes of the probe
         ("rendered_sets.finetune_moved.split", "probe"),
         ("rendered_sets.world_indoor.split", "finetune"),  # probed on the scenes of training
-        ("finetune.image_set", "results/seed1/image_sets/world_indoor"),
+        ("finetune.image_set", "results/replicate1/image_sets/world_indoor"),
     ],
 )
 def test_models_are_not_probed_on_what_they_are_fine_tuned_on(path, value):

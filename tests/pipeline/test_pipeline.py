@@ -13,9 +13,10 @@ from tests.copies import call, succeeds
 
 FIGURES = Path("results/tiny/figures")
 COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables rely on
-    "00b_pretraining/pretraining_evaluation": "task,n,chance,",
-    "01_textual_probe/cue_tests": "model,image_set,view,generic_cue,n,mean_s,mean_su,W,p,p_holm,effect,ci_low,ci_high,reject,",
-    "01_textual_probe/summary": "model,image_set,rejected,effect,effect_on_control,contrast,contrast_low,contrast_high",
+    "00b_pretraining/pretraining_evaluation": "model,task,n,chance,score,score_low,score_high,times_chance,",
+    "01_textual_probe/cue_tests": "model,image_set,view,generic_cue,n,mean_s,mean_su,W,p,p_holm,effect,effect_low,effect_high,reject,reject_paper,",
+    "01_textual_probe/cue_kinds": "model,image_set,kind,n,gain,gain_low,gain_high,control_gain,",
+    "01_textual_probe/summary": "model,image_set,contrast,contrast_low,contrast_high,gain,gain_low,gain_high,control_gain,",
     "02_visual_shift_probe/shift_tests": "model,image_set,view,shift,n,beta,median_abs_diff,W,p,p_holm,effect,effect_low,effect_high,stable,stable_uncorrected,",
     "02_visual_shift_probe/summary": "model,image_set,view,stable,stable_uncorrected,n,beta,beta_low,beta_high,worst_shift,of_beta,",
     "02_visual_shift_probe/findings": "claim,statement,verdict,case,unit,",
@@ -29,6 +30,7 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
     "06_crop_or_model/stability_bounds": "model,image_set,view,control,n,beta,beta_low,beta_high,tests,stable,stable_uncorrected,worst_shift,of_beta,",
     "06_crop_or_model/view_comparison": "model,image_set,view,n_shifts_averaged,passes,n,sd,",
     "06_crop_or_model/findings": "claim,statement,verdict,case,unit,",
+    "06b_panorama_fraction/differences": "comparison,model,reference,image_set,measure,difference,difference_low,difference_high",
     "06b_panorama_fraction/trends": "image_set,measure,replicates,rho,minimum,maximum,p,p_holm",
     "07_adaptation_methods/methods": "method_family,model,base_model,method,view,lambda,shift_range,image_set,role,n,",
     "07_adaptation_methods/methods_over_replicates": "method_family,method,replicates,lambdas,passes,trainable_parameters,"

@@ -55,7 +55,9 @@ def test_the_interval_of_the_effect_covers_it(draw, effect, n):
 
 def test_a_bootstrap_interval_of_the_effect_would_be_too_narrow():
     samples = below_a_bound(0.9, np.random.default_rng(0), (200, 24))
-    intervals = [bootstrap(sample, rank_biserial, inference=Inference(alpha=0.05, n_bootstrap=400, seed=0)) for sample in samples]
+    intervals = [
+        bootstrap(sample, rank_biserial, inference=Inference(alpha=0.05, n_bootstrap=400, seed=0)) for sample in samples
+    ]
     assert np.mean([low <= 0.9 <= high for low, high in intervals]) < 0.88
 
 
