@@ -171,7 +171,7 @@ def test_a_parameter_out_of_range_is_reported_by_every_stage(clone):
     done = call(clone, "dvc", "repro", "visual_probe")
     params.write_text(before)
     assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
-    assert "`visual_probe.alpha` is 1.5: expected" in done.stdout + done.stderr
+    assert "`inference.alpha` is 1.5: expected" in done.stdout + done.stderr
     assert call(clone, "dvc", "repro", "visual_probe").returncode == 0
 
 
