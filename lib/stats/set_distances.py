@@ -110,9 +110,9 @@ def set_distances(
     distance, group         ``frechet`` or ``cmmd``; a group, or ``mean``
     value                   the distance as published: Fréchet's with its bias
     estimate                without bias: Fréchet's of infinite sets, by the grouped jackknife; CMMD's is its value
-    low, high               interval of ``estimate`` at the level 1 - α: Student's with the jackknife's standard error, and
-                            for CMMD the percentile bootstrap over panoramas of both sets. Fréchet's estimate and interval are NaN where a set has no more
-                            panoramas than dimensions
+    low, high               interval of ``estimate`` at the level 1 - α: Student's with the jackknife's standard error, for
+                            CMMD the percentile bootstrap over panoramas of both sets. Estimate and interval of Fréchet's
+                            distance are NaN where a set has no more panoramas than dimensions
     floor                   mean ``value`` between random halves of the reference set: distances below it are noise. Halves have
                             half the panoramas, so that Fréchet's floor is higher than for the whole set
     n_reference, n_generated, dimension   N, M and D
