@@ -264,13 +264,12 @@ def run_compare(options: argparse.Namespace) -> int:
         write_table(distances, Path(options.out, "set_distances"))
         for warning in distances.warning[distances.warning != ""].unique():
             print(warning, file=sys.stderr)
-        for row in distances[
-            ~distances.duplicated(["reference", "generated", "embeddings", "views", "distance"], keep="last")
-        ].itertuples():
-            interval = f" [{row.low:.3g}, {row.high:.3g}]" if row.low == row.low else ""
+        comparisons = distances.groupby(["embeddings", "views", "reference", "generated", "distance"], sort=False)
+        for row in comparisons.tail(1).itertuples():  # the only group, or the mean over groups
+            unbiased = "" if row.warning else f"without bias {row.estimate:.3g} [{row.low:.3g}, {row.high:.3g}], "
             print(
                 f"{row.distance} of {row.views}, {row.embeddings}, {row.generated} to {row.reference}: {row.value:.3g}"
-                f" (without bias {row.estimate:.3g}{interval}, between halves of the reference {row.floor:.3g})"
+                f" ({unbiased}between halves of the reference {row.floor:.3g})"
             )
     print(Path(options.out, "comparison.md"))
     return 0

@@ -1,9 +1,9 @@
 """Comparison of generators by the scores of their panoramas, as `clip360 score` writes them: tables in, a table out.
 
-Two generators that drew the same captions are compared pair by pair, which removes the differences between captions; others as two
-independent samples. A winner is named only where the test rejects after Holm's correction over all metrics and pairs of the
-comparison, and the mean points to the same side. Everything else cannot be decided, and the table says how large a difference would
-have had to be.
+Two generators that drew the same captions are compared pair by pair, which removes the differences between captions; others
+as two independent samples. A winner is named only where the test rejects after Holm's correction over all metrics and pairs
+of the comparison, and the mean points to the same side. Everything else cannot be decided, and the table says how large a
+difference the sample could have shown.
 """
 
 import math
@@ -91,7 +91,8 @@ def paired_tables(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, pd.DataFrame, 
     """How two tables are compared, and the rows that are: in the same order where they are paired.
 
     ``caption``  each caption occurs once in each table, or once for each file name, and at least half of the smaller table's
-                 rows have a partner: the rows with a partner. A file name alone pairs nothing, as any generator may write 0001.png
+                 rows have a partner: the rows with a partner. A file name alone pairs nothing: any generator may write
+                 0001.png
     ``unpaired`` otherwise: all rows
     """
     for keys in (["caption"], ["caption", "image"]):

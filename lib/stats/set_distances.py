@@ -192,7 +192,8 @@ def _singular(n_reference: int, n_generated: int, dimension: int) -> str:
     smaller = min(n_reference, n_generated)
     if smaller > dimension:
         return ""
-    return f"{smaller} panoramas in {dimension} dimensions: the covariance is singular and the bias unknown, use cmmd or more panoramas"
+    problem = "the covariance is singular and the bias unknown"
+    return f"{smaller} panoramas in {dimension} dimensions: {problem}, use cmmd or more panoramas"
 
 
 def require_embeddings(x: np.ndarray, y: np.ndarray) -> None:
