@@ -22,7 +22,7 @@ from clip360.data.images import DataError, image_names, printable, read_ahead, r
 from clip360.data.prompts import prompt
 
 __all__ = [
-    "JPEG", "DataError", "ImageRecord", "ImageSet", "image_names", "load_image_set", "locate", "printable", "read_ahead",
+    "JPEG", "DataError", "ImageRecord", "ImageSet", "image_names", "images_of", "load_image_set", "locate", "printable", "read_ahead",
     "read_image", "read_panorama", "write_image_set",
 ]  # fmt: skip
 JPEG = {"quality": 95, "subsampling": "4:4:4"}
@@ -95,6 +95,15 @@ def load_image_set(
     for error in errors:
         raise error
     return ImageSet(Path(folder).resolve().name, Path(folder), images, table)
+
+
+def images_of(folder: str | Path) -> ImageSet:
+    """All images of a folder, or of its subfolder images/, without captions; DataError where there are none."""
+    _, images = locate(folder)
+    names = image_names(images)
+    if not names:
+        raise DataError(images, "holds no images", "expected JPEG, PNG or WebP files")
+    return ImageSet(Path(folder).resolve().name, Path(folder), images, pd.DataFrame({"image": names}))
 
 
 def locate(folder: str | Path, captions: str | Path | None = None) -> tuple[Path, Path]:
