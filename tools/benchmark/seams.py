@@ -177,7 +177,9 @@ def table(values: dict[str, dict[str, Tensor]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="panoramas, or an image set")
-    parser.add_argument("--directions", type=int, default=4, help="directions each is cut open in (default: %(default)s)")
+    parser.add_argument(
+        "--directions", type=int, default=4, help="directions each is cut open in (default: %(default)s)"
+    )
     parser.add_argument("--images", type=int, default=64, help="at most so many of each half (default: %(default)s)")
     options = parser.parse_args()
     for folder in options.folders:
