@@ -1,5 +1,6 @@
 """Everything that shows in a panorama where a sphere was laid flat, by name."""
 
+import torch
 from torch import Tensor
 
 from clip360.geometry.cube_edges import VISIBLE_CUBE_EDGES, cube_edges
@@ -32,8 +33,13 @@ VISIBLE = {  # above it, a measure reports a fault
 def seam_measures(panoramas: Tensor) -> dict[str, Tensor]:
     """All measures of uint8 panoramas [..., 3, H, 2H] by name: float32 [...] each. Above ``VISIBLE`` a fault shows.
 
-    >>> import torch
+    One panorama at a time, because each is held as float32 meanwhile.
+
     >>> list(seam_measures(torch.zeros(3, 64, 128, dtype=torch.uint8)))
     ['seam', 'seam_blend', 'discontinuity', 'poles', 'cube_edges']
     """
-    return {name: measure(panoramas) for name, measure in MEASURES.items()}
+    single, shape = panoramas.reshape(-1, *panoramas.shape[-3:]), panoramas.shape[:-3]
+    return {
+        name: torch.stack([measure(panorama) for panorama in single]).reshape(shape)
+        for name, measure in MEASURES.items()
+    }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clip360.data.image_set import ImageSet, printable
-from clip360.geometry.seam_measures import seam_measures
+from clip360.geometry.seam_measures import MEASURES, seam_measures
 from clip360.geometry.views import Shift, shift_fractions
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import clip_score
@@ -131,7 +131,7 @@ def _fingerprint(clip: Clip, image_set: ImageSet, n_shifts: int) -> str:
     Hashing the bytes instead would read a large set twice. Programs that copy files can restore mtime but not ctime, so a
     replaced image never passes for the old one; at worst, an image that was only touched is scored again.
     """
-    digest = hashlib.sha256(repr((clip.protocol, clip.view, n_shifts, image_set.texts)).encode())
+    digest = hashlib.sha256(repr((clip.protocol, clip.view, n_shifts, image_set.texts, *MEASURES)).encode())
     for name in image_set.table.image:
         status = (image_set.images / name).stat()
         digest.update(repr((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode())

@@ -42,7 +42,11 @@ def test_the_discontinuity_score_equals_a_plain_loop():
         rows = [max(y - 1, 0), y, min(y + 1, 11)]
         weights = (3, 10, 3)
         return (
-            sum(w * (picture[r, (column - 1) % 24] - picture[r, (column + 1) % 24]) for w, r in zip(weights, rows)) / 16
+            sum(
+                w * (picture[r, (column - 1) % 24] - picture[r, (column + 1) % 24])
+                for w, r in zip(weights, rows, strict=True)
+            )
+            / 16
         )
 
     expected = np.mean(
