@@ -15,8 +15,10 @@ VISIBLE_DISCONTINUITY = 0.31
 DISCONTINUITY_OFFSET = 0.1  # c of the discontinuity score: an edge response that counts as no edge
 
 BLEND_WIDTHS = (8, 16, 32)  # widths in columns of the blurred strips that are looked for
-BLEND_EXTREME = 0.98  # a seam that exceeds this fraction of the places in its own picture is visible
-VISIBLE_BLEND = 1.0  # by construction: 2 % of intact panoramas exceed it if they are cut open in random directions
+BLEND_EXTREME = 0.02  # a seam is visible if it is among this fraction of the places of its own picture, the strongest
+VISIBLE_BLEND = (
+    1.0  # by construction: 2 % of intact panoramas at most exceed it if they are cut open in random directions
+)
 JPEG_BLOCK = 8  # the seam lies on an edge of JPEG blocks: only such columns are like it
 BANDS = 16  # bands of rows that count alike, so that no single object decides
 EMPTY = 0.002  # second difference of grey in [0, 1] that counts as no detail: a quarter of a grey level is 0.001
@@ -69,9 +71,10 @@ def seam_blend(panorama: Tensor) -> Tensor:
 
     The strength of a place is the lack of detail in a strip around it (the strongest over BLEND_WIDTHS), plus half of the
     step in content across the strip, each as a robust z-score among the places of the same picture. The measure is the
-    strength of the seam over the BLEND_EXTREME quantile of the other places, every JPEG_BLOCK columns. A panorama that is
-    cut open in a random direction therefore exceeds VISIBLE_BLEND with probability 1 - BLEND_EXTREME, whatever it shows.
-    0 for panoramas of less than 128 columns, which have too few places.
+    strength of the seam over the k-th largest of the other places, where the n places lie JPEG_BLOCK columns apart and k is
+    BLEND_EXTREME n, rounded down, and at least 1. Whatever an intact panorama shows, it exceeds VISIBLE_BLEND with
+    probability k / n if it is cut open in a random direction, in whole blocks. 0 for panoramas of less than 128 columns,
+    which have too few places.
 
     >>> seam_blend(torch.zeros(3, 64, 128, dtype=torch.uint8))
     tensor(0.)
@@ -83,7 +86,8 @@ def seam_blend(panorama: Tensor) -> Tensor:
     dips = torch.stack([_robust_z(_lack_of_detail(detail, width)) for width in BLEND_WIDTHS]).amax(0)
     steps = _robust_z(_content_step(_bands(panorama.float() / 255)))
     strength = dips + steps.clamp(min=0) / 2
-    others = strength[..., 1:].quantile(BLEND_EXTREME, dim=-1)
+    k = max(1, int(BLEND_EXTREME * strength.shape[-1]))
+    others = strength[..., 1:].topk(k).values[..., -1]
     return (strength[..., 0] / others.clamp(min=0.5)).clamp(min=0)
 
 

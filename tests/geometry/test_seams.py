@@ -76,11 +76,11 @@ def test_a_blended_seam_is_seen_where_it_is_and_by_no_other_measure():
 
 
 def test_a_random_direction_rarely_looks_blended():
-    """The fraction of directions, all whole blocks, above the threshold is 2 % at most but for ties, for any picture."""
+    """The fraction of directions, all whole blocks, above the threshold is at most 2 %, for any picture."""
     panorama = torch.randint(256, (3, 64, 1024), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     panorama[..., 200:230] = 90  # a flat door
     alarms = [seam_blend(panorama.roll(8 * k, dims=-1)).item() > VISIBLE_BLEND for k in range(128)]
-    assert 1 <= sum(alarms) <= 3
+    assert sum(alarms) == 2  # k = 2 of n = 128 places
 
 
 def test_intact_spheres_show_nothing_and_faults_only_themselves():
