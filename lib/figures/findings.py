@@ -1,10 +1,12 @@
 """Findings in words: every claim with its verdict, its numbers and its limit, as Markdown."""
 
+import re
+
 import pandas as pd
 
-from clip360.figures.style import image_set_label, model_label
+from clip360.figures.style import image_set_label, method_words, model_label
 
-LABELS = {"model": model_label, "image_set": image_set_label}
+LABELS = {"model": model_label, "image_set": image_set_label, "method": method_words, "lam": "λ = {}".format}
 VERDICTS = {"holds": "Holds", "refuted": "**Refuted**", "undecided": "**Undecided**"}
 
 
@@ -26,7 +28,7 @@ def _item(cases: pd.DataFrame) -> str:
 
 
 def _label(case) -> str:
-    keys = [pair.split("=", 1) for pair in case.case.split(", ") if "=" in pair]
+    keys = [pair.split("=", 1) for pair in re.split(r", (?=\w+=)", case.case) if "=" in pair]
     return ", ".join(LABELS.get(name, str)(value) for name, value in keys) + " "
 
 
