@@ -59,7 +59,9 @@ def measure_tradeoff(params: Parameters, clip: Clip, n_averaged: Mapping[str, in
         scenes = read_scenes(params, image_set)
         for name, n in n_averaged.items():
             embeds = single_pass if n == 1 else average_shifts(single_pass, fractions, n_averaged=n)
-            embeds = {key: embeds[key] for key in (("shift", 0.0), *(("shift", x) for x in fractions), MIRROR, PERSPECTIVE)}
+            embeds = {
+                key: embeds[key] for key in (("shift", 0.0), *(("shift", x) for x in fractions), MIRROR, PERSPECTIVE)
+            }
             yield tradeoff_measurements(
                 replace(clip, name=name),
                 image_set,

@@ -37,8 +37,14 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float) -> Fig
             axis.plot([row.mean_low, row.mean_high], [height, height], color=colour, linewidth=1.2)
             axis.plot(row.mean, height, "o", color=colour, markersize=4)
             if row.replicates:
-                axis.plot(row.value, height, "o", color="0.3", markerfacecolor="none", markersize=3, markeredgewidth=0.6)
-        axis.set_title(measure.replace(" ", "\n", 1) if is_ratio else f"change of {measure}".replace(" of ", "\nof ").replace("change\nof", "change of"))
+                axis.plot(
+                    row.value, height, "o", color="0.3", markerfacecolor="none", markersize=3, markeredgewidth=0.6
+                )
+        axis.set_title(
+            measure.replace(" ", "\n", 1)
+            if is_ratio
+            else f"change of {measure}".replace(" of ", "\nof ").replace("change\nof", "change of")
+        )
     axes[0, 0].set_xscale("log")
     axes[0, 0].xaxis.set_major_locator(FixedLocator(RATIOS))
     axes[0, 0].xaxis.set_minor_locator(NullLocator())

@@ -73,7 +73,9 @@ def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
                 linewidth=0.8,
             )
         trained = ", trained on" if (part.role == TRAINING).all() else ""
-        axis.set(title=f"{image_set_label(image_set)}{trained}", xlabel="instability, relative to frozen", xlim=(0, None))
+        axis.set(
+            title=f"{image_set_label(image_set)}{trained}", xlabel="instability, relative to frozen", xlim=(0, None)
+        )
     axes[0, 0].set_ylabel(label)
     handles = [
         plt.Line2D(
@@ -102,14 +104,27 @@ def distance_curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for (lr, part), colour, marker in zip(table.groupby("lr"), colours, "os^D", strict=False):
             low, high = part[column] - part[f"{column}_low"], part[f"{column}_high"] - part[column]
             axis.errorbar(
-                part.distance, part[column], yerr=[low, high], fmt=f"{marker}-", color=colour, markersize=4, linewidth=1, label=f"learning rate {lr:g}"
+                part.distance,
+                part[column],
+                yerr=[low, high],
+                fmt=f"{marker}-",
+                color=colour,
+                markersize=4,
+                linewidth=1,
+                label=f"learning rate {lr:g}",
             )
             for row in part.itertuples():
-                axis.annotate(f"{row.epochs}", (row.distance, getattr(row, column)), xytext=(4, 3), textcoords="offset points", fontsize=6)
+                axis.annotate(
+                    f"{row.epochs}",
+                    (row.distance, getattr(row, column)),
+                    xytext=(4, 3),
+                    textcoords="offset points",
+                    fontsize=6,
+                )
         axis.set(title=label, xlabel="distance travelled", xscale="log")
         _label_logarithms(axis.xaxis)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), frameon=False)
     return figure
 
 
@@ -137,5 +152,7 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
     axes[0, 0].set_ylim(bottom=0)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend([handle[0] for handle in handles], labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(
+        [handle[0] for handle in handles], labels, loc="outside lower center", ncols=len(labels), frameon=False
+    )
     return figure

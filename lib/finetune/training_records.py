@@ -86,4 +86,4 @@ def distances(folder: Path, names: Iterable[str]) -> pd.DataFrame:
         optimisation = spec["optimisation"]
         distance = float((update_norms(folder / name) ** 2).sum()) ** 0.5
         rows[name] = {"lr": optimisation["lr"], "epochs": optimisation["epochs"], "distance": distance}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["lr", "epochs", "distance"])

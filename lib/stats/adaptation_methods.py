@@ -37,7 +37,9 @@ MEASURES = {  # column of tradeoff_table: words
 INSTABILITY = MEASURES["instability_ratio"]
 CAPABILITIES = tuple(words for name, words in MEASURES.items() if name.startswith(("recall", "zero_shot")))
 OWN_VIEW = "own view"
-WIDE_PASSES = {"wide": 2}  # passes in square inputs of the image tower, where not 1; multi_view: one each perspective view
+WIDE_PASSES = {
+    "wide": 2
+}  # passes in square inputs of the image tower, where not 1; multi_view: one each perspective view
 
 
 def method_family(method: str) -> str:
@@ -70,7 +72,8 @@ def choose_runs(tradeoff: pd.DataFrame, *, base_model: str, recall_tolerance: fl
         raise ValueError("no validation panoramas to choose runs by: set finetune.n_validation above 0")
     recall = rows[["recall", "recall_perspective"]].mean(axis=1)
     change = np.minimum(
-        rows[["recall_change", "recall_change_perspective"]].mean(axis=1), recall - recall[rows.model == base_model].item()
+        rows[["recall_change", "recall_change_perspective"]].mean(axis=1),
+        recall - recall[rows.model == base_model].item(),
     )
     fall = np.where(change >= -recall_tolerance, 0.0, -change)
     best = rows.assign(fall=fall).sort_values(["fall", "instability"], kind="stable").drop_duplicates(by)
@@ -83,10 +86,10 @@ def methods_table(
     """The rows of ``tradeoff_table`` of all runs from ``base_model`` over all test sets, with family, costs and choice.
 
     ``costs`` by run: passes at inference, trainable parameters, images that training saw with and without gradient. ``chosen`` marks the
-    run of each method, ``best_of_family`` that of each family, as by ``choose_runs``. Runs that drew only a part of the shifts are left
-    out. The frozen model under the protocol's view is among the rows.
+    run of each method, ``best_of_family`` that of each family, as by ``choose_runs``. Runs that drew only a part of the shifts, or were
+    trained at another rate or length than most of their method, are left out. The frozen model under the protocol's view is among the rows.
     """
-    runs = tradeoff[(tradeoff.base_model == base_model) & tradeoff.shift_range.isin(["0-1", "none"])]
+    runs = tradeoff[(tradeoff.base_model == base_model) & tradeoff.shift_range.isin(["0-1", "none"]) & tradeoff.usual]
     runs = runs.assign(method_family=runs.method.map(method_family))
     chosen, best = (
         choose_runs(runs, base_model=base_model, recall_tolerance=recall_tolerance, by=by)
@@ -97,6 +100,12 @@ def methods_table(
     table.insert(0, "method_family", table.pop("method_family"))
     order = list(FAMILIES).index
     return table.sort_values("method_family", key=lambda x: x.map(order), kind="stable", ignore_index=True)
+
+
+def other_frozen(methods: pd.DataFrame, base_model: str) -> dict[str, str]:
+    """The frozen models that all methods are compared with: under the protocol's view, and squashed where that was run."""
+    squashed = methods.model[methods.method == "single_pass, squash"]
+    return {"protocol's view": base_model} | dict(zip(["squashed view"], squashed, strict=False))
 
 
 def comparison_table(
@@ -119,19 +128,22 @@ def comparison_table(
         for versus, other in {OWN_VIEW: run.reference, **others}.items():
             if other == run.model:
                 continue
-            row = {name: getattr(run, name) for name in ("method_family", "method", "model", "lam", "passes", "best_of_family")}
+            row = {
+                name: getattr(run, name)
+                for name in ("method_family", "method", "model", "lam", "passes", "best_of_family")
+            }
             row |= {"versus": versus, "passes_versus": passes[other]}
             numbers = compared_measures(measured[run.model, POOLED], measured[other, POOLED])
             for measure, words in MEASURES.items():
                 if measure in numbers:
                     values, statistic = numbers[measure]
-                    rows.append(row | {"measure": words} | with_interval("value", values, statistic, inference=inference))
+                    rows.append(
+                        row | {"measure": words} | with_interval("value", values, statistic, inference=inference)
+                    )
     return pd.DataFrame(rows)
 
 
-def over_replicates(
-    comparisons: Sequence[pd.DataFrame], *, inference: Inference, by: str = "method"
-) -> pd.DataFrame:
+def over_replicates(comparisons: Sequence[pd.DataFrame], *, inference: Inference, by: str = "method") -> pd.DataFrame:
     """``comparison_table`` of this run and its replicates in one: one row for each method, ``versus`` and measure.
 
     ``mean``, ``mean_low``, ``mean_high`` are over replicates with Student's interval; without replicates they are those of this run.

@@ -69,6 +69,11 @@ class Claim:
         return REFUTED if high < self.above or low > self.below else UNDECIDED
 
 
+def applicable(claims: Sequence[Claim], tables: Mapping[str, Sequence[pd.DataFrame]]) -> list[Claim]:
+    """The claims that this run has rows for: profiles run different models and methods. ``tables`` as in ``judge``."""
+    return [claim for claim in claims if not claim.where or len(tables[claim.table][0].query(claim.where))]
+
+
 def judge(
     claims: Sequence[Claim], tables: Mapping[str, Sequence[pd.DataFrame]], *, inference: Inference
 ) -> pd.DataFrame:

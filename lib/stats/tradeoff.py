@@ -22,6 +22,7 @@ from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound
 RANKS = ("image_to_text_rank", "text_to_image_rank")
 SINGLE_PASS = "single_pass"  # the method of a frozen model as it is
 ENDINGS = {PANORAMA: "", PERSPECTIVE: "_perspective"}  # of columns, by what is ranked and classified
+MINIMUM_RUNS = 4  # whose order is worth a rank correlation
 Outcomes = dict[str, np.ndarray]  # what ``outcomes`` gives
 
 
@@ -64,13 +65,9 @@ def outcomes_by_set(
     measurements: pd.DataFrame, *, training_set: str, shifts: Sequence[float]
 ) -> dict[tuple[str, str], Outcomes]:
     """``outcomes`` by (model, image set), and by (model, POOLED) those of all test sets together."""
-    found = {
-        keys: outcomes(part, shifts) for keys, part in measurements.groupby(["model", "image_set"], sort=False)
-    }
+    found = {keys: outcomes(part, shifts) for keys, part in measurements.groupby(["model", "image_set"], sort=False)}
     tested = [name for name in measurements.image_set.unique() if role(name, training_set) == TEST]
-    pools = {
-        (model, POOLED): pooled([found[model, name] for name in tested]) for model in measurements.model.unique()
-    }
+    pools = {(model, POOLED): pooled([found[model, name] for name in tested]) for model in measurements.model.unique()}
     return found | pools
 
 
@@ -157,10 +154,11 @@ def tradeoff_table(
     ``zero_shot_change``, ``zero_shot_change_perspective``  of the top-1 accuracy, where the classes are known
     ``inter_image_cosine``  mean cosine between different images, 1 where they collapsed; ``inter_image_cosine_change``
 
-    Further: ``method`` (with its view), ``lam`` and ``shift_range`` of the run (NaN and "none" where nothing was trained),
-    ``reference``, ``role`` and ``n`` of the image set, and ``stable_fraction``, ``stable_fraction_own``, ``stable_fraction_reference``: the
+    Further: ``method`` (with its view), ``view`` ("protocol" where the run names none), ``lam``, ``shift_range``, ``lr`` and ``epochs`` of
+    the run (NaN and "none" where nothing was trained), ``usual`` as by ``usual_runs``, ``reference``, ``role`` and ``n`` of the image set, and ``stable_fraction``, ``stable_fraction_own``, ``stable_fraction_reference``: the
     fraction of the shifts that are stable by the reference's β, by the model's own β, and for the reference.
     """
+    usual = usual_runs(specs)
     stable = tests.groupby(["model", "image_set"])[["stable", "stable_own"]].mean()
     rows = []
     for (name, image_set), outcome in measured.items():
@@ -174,19 +172,52 @@ def tradeoff_table(
             "model": name,
             "base_model": spec["model"],
             "method": method_label(spec),
+            "view": spec.get("view", "protocol"),
             "lam": spec.get("lam", np.nan),
             "shift_range": f"{shift_range[0]:g}-{shift_range[1]:g}" if shift_range else "none",
+            "lr": spec.get("optimisation", {}).get("lr", np.nan),
+            "epochs": spec.get("optimisation", {}).get("epochs", np.nan),
+            "usual": name in usual,
             "reference": frozen[name],
             "image_set": image_set,
             "role": role(image_set, training_set),
             "n": outcome["score"].shape[-1],
         }
         reference = measured[frozen[name], image_set]
-        numbers = absolute_measures(outcome) | bound_measures(outcome, reference) | compared_measures(outcome, reference)
+        numbers = (
+            absolute_measures(outcome) | bound_measures(outcome, reference) | compared_measures(outcome, reference)
+        )
         for measure, (values, statistic) in numbers.items():
             row |= with_interval(measure, values, statistic, inference=inference)
         rows.append(row | verdicts)
     return pd.DataFrame(rows)
+
+
+def usual_runs(specs: Mapping[str, Mapping]) -> list[str]:
+    """The models that were trained as most runs of their method were, with its learning rate and epochs, or not at all.
+
+    >>> long = {"optimisation": {"lr": 0.1, "epochs": 9}, "method": "m"}
+    >>> short = {"optimisation": {"lr": 0.1, "epochs": 3}, "method": "m"}
+    >>> usual_runs({"a": short, "b": short, "c": long, "d": {"method": "m"}})
+    ['a', 'b', 'd']
+    """
+    trained = {name: spec for name, spec in specs.items() if "optimisation" in spec}
+    columns = ("lr", "epochs")
+    table = pd.DataFrame({name: [spec["optimisation"][key] for key in columns] for name, spec in trained.items()}).T
+    settings = pd.Series(table.itertuples(index=False, name=None), index=table.index, dtype=object)
+    methods = pd.Series({name: method_label(spec) for name, spec in trained.items()}, dtype=object)
+    modes = settings.groupby(methods).agg(lambda x: x.value_counts().index[0])
+    return [name for name in specs if name not in trained or settings[name] == modes[methods[name]]]
+
+
+def lora_runs(specs: Mapping[str, Mapping], model: str, *, lam: float) -> list[str]:
+    """The runs of the attention's LoRA from ``model`` at one λ, under the protocol's view and with all shifts."""
+    wanted = {"model": model, "method": "lora_attention", "lam": lam, "shift_range": [0.0, 1.0]}
+    return [
+        name
+        for name, spec in specs.items()
+        if "view" not in spec and all(spec.get(key) == value for key, value in wanted.items())
+    ]
 
 
 def absolute_measures(outcome: Outcomes) -> dict:
@@ -241,6 +272,33 @@ def relative_sd_ratio(x: np.ndarray) -> np.ndarray:
     return relative_sd(x[:2]) / relative_sd(x[2:])
 
 
+def unseen_table(
+    measured: Mapping[tuple[str, str], Outcomes],
+    specs: Mapping[str, Mapping],
+    frozen: Mapping[str, str],
+    *,
+    shifts: Sequence[float],
+    inference: Inference,
+) -> pd.DataFrame:
+    """Runs that drew a part of the shifts, at the ``shifts`` outside that part: one row for each run and image set.
+
+    ``change_ratio`` is the median |s - s^δ| over images and these shifts over that of the reference.
+    """
+    rows = []
+    for (name, image_set), outcome in measured.items():
+        low, high = specs[name].get("shift_range", (0.0, 1.0))
+        outside = [not low <= shift < high for shift in shifts]
+        if not any(outside):
+            continue
+        changes = [part["changes"][outside] for part in (outcome, measured[frozen[name], image_set])]
+        row = {"model": name, "base_model": specs[name]["model"], "lam": specs[name]["lam"]}
+        row |= {"image_set": image_set, "shifts": sum(outside)}
+        rows.append(row | with_interval("change_ratio", np.concatenate(changes), _median_ratio, inference=inference))
+    return pd.DataFrame(
+        rows, columns=None if rows else ["model", "base_model", "lam", "image_set", "shifts", "change_ratio"]
+    )
+
+
 def distance_table(tradeoff: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``tradeoff_table`` over all test sets for ``runs``, in the order of the distance that their weights travelled.
 
@@ -257,8 +315,11 @@ def distance_trend(
 ) -> pd.DataFrame:
     """How the mean inter-image cosine of ``runs`` follows the distance travelled and the learning rate: one row for each.
 
-    ``rank_correlation`` is Spearman's, over the runs; its interval is over images. ``runs`` as in ``distance_table``.
+    ``rank_correlation`` is Spearman's, over the runs; its interval is over images. No row for fewer than MINIMUM_RUNS runs. ``runs`` as in ``distance_table``.
     """
+    columns = ["follows", *(f"rank_correlation{end}" for end in ("", "_low", "_high"))]
+    if len(runs) < MINIMUM_RUNS:
+        return pd.DataFrame(columns=columns)
     cosines = np.stack([measured[name, POOLED]["inter_image_cosine"] for name in runs.index])
 
     def correlation(x: pd.Series):

@@ -25,7 +25,11 @@ def first_and_last_epoch(
             values = log[measure].to_numpy()
             pair = np.stack([values[:steps], values[-steps:]])
             row = {"run": run, "measure": measure}
-            for name, x, statistic in (("first", pair[0], mean), ("last", pair[1], mean), ("ratio", pair, last_over_first)):
+            for name, x, statistic in (
+                ("first", pair[0], mean),
+                ("last", pair[1], mean),
+                ("ratio", pair, last_over_first),
+            ):
                 row |= with_interval(name, x, statistic, inference=inference)
             rows.append(row)
     return pd.DataFrame(rows)
