@@ -4,12 +4,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from clip360.figures.style import PAGE, method_words
 from clip360.stats.adaptation_methods import CAPABILITIES, FAMILIES, INSTABILITY
 
-RATIOS = (0.05, 0.1, 0.2, 0.5, 1, 2)  # ticks
+RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)  # ticks; what is lower, such as 0, is drawn at the first
 ROW = 0.19  # inches
 
 
@@ -34,17 +34,19 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float) -> Fig
             axis.axvline(-tolerance, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
         for row in table[table.measure == measure].itertuples():
             height, colour = heights[row.method], colours[row.method_family]
-            axis.plot([row.mean_low, row.mean_high], [height, height], color=colour, linewidth=1.2)
-            axis.plot(row.mean, height, "o", color=colour, markersize=4)
+            numbers = (row.mean_low, row.mean, row.mean_high, row.value)
+            low, mean, high, this_run = (max(x, RATIOS[0]) if is_ratio else x for x in numbers)
+            axis.plot([low, high], [height, height], color=colour, linewidth=1.2)
+            axis.plot(mean, height, "o", color=colour, markersize=4)
             if row.replicates:
-                axis.plot(
-                    row.value, height, "o", color="0.3", markerfacecolor="none", markersize=3, markeredgewidth=0.6
-                )
-        axis.set_title(
-            measure.replace(" ", "\n", 1)
-            if is_ratio
-            else f"change of {measure}".replace(" of ", "\nof ").replace("change\nof", "change of")
-        )
+                ring = {"color": "0.3", "markerfacecolor": "none", "markersize": 3, "markeredgewidth": 0.6}
+                axis.plot(this_run, height, "o", **ring)
+        if is_ratio:
+            axis.set_title("instability ratio\n(log scale)")
+        else:
+            axis.set_title(measure.replace(" of ", ",\n"))
+            axis.set_xlabel("change")
+            axis.xaxis.set_major_locator(MaxNLocator(3))
     axes[0, 0].set_xscale("log")
     axes[0, 0].xaxis.set_major_locator(FixedLocator(RATIOS))
     axes[0, 0].xaxis.set_minor_locator(NullLocator())

@@ -42,6 +42,15 @@ WIDE_PASSES = {
 }  # passes in square inputs of the image tower, where not 1; multi_view: one each perspective view
 
 
+def kind(measure: str) -> str:
+    """What a measure of the comparison is about.
+
+    >>> kind("instability ratio"), kind("R@1 of panoramas"), kind("inter-image cosine")
+    ('instability', 'capability', 'similarity')
+    """
+    return "instability" if measure == INSTABILITY else "capability" if measure in CAPABILITIES else "similarity"
+
+
 def method_family(method: str) -> str:
     """The family of an adaptation method, by the beginning of its name.
 
@@ -105,7 +114,7 @@ def methods_table(
 def other_frozen(methods: pd.DataFrame, base_model: str) -> dict[str, str]:
     """The frozen models that all methods are compared with: under the protocol's view, and squashed where that was run."""
     squashed = methods.model[methods.method == "single_pass, squash"]
-    return {"protocol's view": base_model} | dict(zip(["squashed view"], squashed, strict=False))
+    return {"protocol view": base_model} | dict(zip(["squashed view"], squashed, strict=False))
 
 
 def comparison_table(
@@ -119,7 +128,7 @@ def comparison_table(
 
     ``measured`` as by ``stats.tradeoff.outcomes_by_set``, ``methods`` as by ``methods_table``; ``others`` names frozen models to compare
     with besides that under a method's own view (OWN_VIEW). Columns: method_family, method, model, lam, passes, best_of_family,
-    ``versus``, ``passes_versus``, ``measure`` (one of the words of ``MEASURES``), ``value`` with its interval: the ratio of the
+    ``versus``, ``passes_versus``, ``kind`` ("instability", "capability" or "similarity"), ``measure`` (one of the words of ``MEASURES``), ``value`` with its interval: the ratio of the
     instabilities, and for the other measures the change.
     """
     passes = methods.set_index("model").passes
@@ -138,7 +147,9 @@ def comparison_table(
                 if measure in numbers:
                     values, statistic = numbers[measure]
                     rows.append(
-                        row | {"measure": words} | with_interval("value", values, statistic, inference=inference)
+                        row
+                        | {"kind": kind(words), "measure": words}
+                        | with_interval("value", values, statistic, inference=inference)
                     )
     return pd.DataFrame(rows)
 
@@ -159,6 +170,25 @@ def over_replicates(comparisons: Sequence[pd.DataFrame], *, inference: Inference
         return table.assign(replicates=0, mean=table.value, mean_low=table.value_low, mean_high=table.value_high)
     numbers = replicates.over_replicates(kept, keys, inference=inference)
     return table.merge(numbers, on=keys, how="left")
+
+
+def dominance_table(table: pd.DataFrame, *, tolerance: float) -> pd.DataFrame:
+    """Which methods dominate a frozen model that takes as many passes: one row for each method and frozen model.
+
+    ``table`` is that of ``over_replicates``. ``dominates``: the interval of the instability ratio lies below 1 and those of all
+    capabilities above -``tolerance``. ``instability_high`` is the upper end of the first, ``loss_low`` the lowest lower end of the
+    others, of the measure ``weakest``.
+    """
+    rows = []
+    table = table[table.passes <= table.passes_versus]
+    for (method, versus), part in table.groupby(["method", "versus"], sort=False):
+        capabilities = part[part.kind == "capability"]
+        weakest = capabilities.loc[capabilities.mean_low.idxmin()]
+        row = {"method": method, "versus": versus, "passes": weakest.passes, "replicates": weakest.replicates}
+        row |= {"instability_high": part[part.kind == "instability"].mean_high.item()}
+        row |= {"weakest": weakest.measure, "loss_low": weakest.mean_low}
+        rows.append(row | {"dominates": row["instability_high"] < 1 and row["loss_low"] > -tolerance})
+    return pd.DataFrame(rows)
 
 
 def readme_methods(table: pd.DataFrame) -> pd.DataFrame:
