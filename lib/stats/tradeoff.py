@@ -147,7 +147,8 @@ def tradeoff_table(
     ``instability_ratio``   over that of the reference
     ``median_change``   median of |s - s^δ| over images and the shifts of the paper, points; ``median_change_ratio`` over that of the
                         reference; ``worst_median_change`` under the worst of the shifts
-    ``worst_of_beta``, ``worst_of_beta_own``  the last in units of β of the reference, and of the model's own β
+    ``worst_of_beta``, ``worst_of_beta_own``  the last in units of β of the reference, and of the model's own β;
+                        ``beta_ratio`` the own β over that of the reference
     ``score_change``    median of s_θ - s on unshifted panoramas, points
     ``recall_change``, ``recall_change_perspective``  of R@1, mean of both directions, on panoramas and perspective views;
                         ``recall`` and ``recall_perspective`` themselves
@@ -241,6 +242,7 @@ def bound_measures(outcome: Outcomes, reference: Outcomes) -> dict:
     return {
         "worst_of_beta": with_bound(reference["mirror_change"]),
         "worst_of_beta_own": with_bound(outcome["mirror_change"]),
+        "beta_ratio": (np.stack([outcome["mirror_change"], reference["mirror_change"]]), _fence_ratio),
     }
 
 
@@ -393,6 +395,11 @@ def _worst_median(changes: np.ndarray) -> np.ndarray:
 def _worst_of_bound(changes: np.ndarray) -> np.ndarray:
     """``_worst_median`` of all rows but the last, over the upper fence of the last (changes of the mirror image)."""
     return _worst_median(changes[:-1]) / upper_fence(changes[-1])
+
+
+def _fence_ratio(changes: np.ndarray) -> np.ndarray:
+    """Upper fence of changes[0] over that of changes[1], images last."""
+    return upper_fence(changes[0]) / upper_fence(changes[1])
 
 
 def _median_ratio(changes: np.ndarray) -> np.ndarray:

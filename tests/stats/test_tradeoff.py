@@ -99,7 +99,7 @@ def test_shrinking_all_scores_stabilises_nothing(tables):
     _, table = tables
     rows = table[table.model == "shrunk"]
     assert np.allclose(rows.median_change_ratio, 0.1) and np.allclose(rows.instability_ratio, 1)
-    assert np.allclose(rows.worst_of_beta_own, 10 * rows.worst_of_beta)
+    assert np.allclose(rows.worst_of_beta_own, 10 * rows.worst_of_beta) and np.allclose(rows.beta_ratio, 0.1)
 
 
 def test_pooled_sets_differ_in_level_without_effect(measured_models):
