@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_score(subcommands)
     _add_check(subcommands)
+    _add_compare(subcommands)
     return parser
 
 
@@ -57,14 +58,20 @@ def _add_score(subcommands: argparse._SubParsersAction) -> None:
     parser.add_argument("images", help="folder of panoramas (JPEG, PNG or WebP, 2:1), or an image set with images/")
     parser.add_argument("--captions", help="table with the columns image and caption (default: IMAGES/captions.csv)")
     parser.add_argument("--cue", help="format cue: the text becomes 'This is a CUE of CAPTION', such as '360 panorama'")
+    _add_model_options(parser, required=True)
+    parser.add_argument("--out", default="report", metavar="FOLDER", help="folder of the report (default: %(default)s)")
+    parser.add_argument("--shifts", type=int, default=8, help="steps of a whole turn (default: %(default)s)")
+    parser.set_defaults(run=run_score, on_interrupt="stopped: run the same command again to continue")
+
+
+def _add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The options that name a model and say how it is used; ``_open_clip`` reads them."""
     parser.add_argument(
-        "--model", required=True, help="folder of a model, architecture of open_clip, or hf-hub:ORGANISATION/NAME"
+        "--model", required=required, help="folder of a model, architecture of open_clip, or hf-hub:ORGANISATION/NAME"
     )
     parser.add_argument("--pretrained", help="for an architecture: a tag of open_clip or the path of a checkpoint")
     parser.add_argument("--revision", help="for a model of a hub: the commit of its repository")
     parser.add_argument("--adapter", help="folder that fine-tuning wrote, or LoRA adapters in PEFT's format")
-    parser.add_argument("--out", default="report", metavar="FOLDER", help="folder of the report (default: %(default)s)")
-    parser.add_argument("--shifts", type=int, default=8, help="steps of a whole turn (default: %(default)s)")
     parser.add_argument(
         "--view",
         default="squash",
@@ -77,7 +84,6 @@ def _add_score(subcommands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
-    parser.set_defaults(run=run_score, on_interrupt="stopped: run the same command again to continue")
 
 
 def run_score(options: argparse.Namespace) -> int:
@@ -85,26 +91,13 @@ def run_score(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from clip360.data.image_set import load_image_set, printable
-    from clip360.models.protocol import Protocol
-    from clip360.models.weights import open_model
     from clip360.scoring.embedding import truncated
     from clip360.scoring.panorama_scores import REPORT, score_folder, tensor_resize_deviation
 
     image_set = load_image_set(options.images, options.captions)
     if options.cue:
         image_set = replace(image_set, table=image_set.table.assign(cue=options.cue))
-    protocol = Protocol(view=options.view, precision=options.precision, resize=options.resize)
-    clip = open_model(
-        options.model,
-        pretrained=options.pretrained,
-        revision=options.revision,
-        protocol=protocol,
-        device=options.device,
-    )
-    if options.adapter:
-        from clip360.finetune.methods import load_finetuned  # loads peft, which few runs need
-
-        clip = load_finetuned(clip, options.adapter)
+    clip = _open_clip(options)
     if too_long := truncated(clip, image_set.texts):
         print(f"{clip.name} truncates {len(too_long)} texts, such as: {printable(too_long[0])}", file=sys.stderr)
     if options.resize == "tensor":
@@ -118,6 +111,26 @@ def run_score(options: argparse.Namespace) -> int:
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
     print(f"{len(scores)} panoramas, {means}: {Path(options.out, REPORT)}")
     return 0
+
+
+def _open_clip(options: argparse.Namespace):
+    """The model that the options of ``_add_model_options`` describe, as a ``Clip``."""
+    from clip360.models.protocol import Protocol
+    from clip360.models.weights import open_model
+
+    protocol = Protocol(view=options.view, precision=options.precision, resize=options.resize)
+    clip = open_model(
+        options.model,
+        pretrained=options.pretrained,
+        revision=options.revision,
+        protocol=protocol,
+        device=options.device,
+    )
+    if options.adapter:
+        from clip360.finetune.methods import load_finetuned  # loads peft, which few runs need
+
+        clip = load_finetuned(clip, options.adapter)
+    return clip
 
 
 def _add_check(subcommands: argparse._SubParsersAction) -> None:
@@ -178,6 +191,138 @@ def _write_contact_sheet(folder: Path, problems, sheets: Path) -> Path:
     figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
     return path
+
+
+def _add_compare(subcommands: argparse._SubParsersAction) -> None:
+    parser = subcommands.add_parser(
+        "compare",
+        help="compare generators by their scores, and by distances between sets",
+        description="Compare generators of panoramas: score by score, paired where the captions are the same, with tests,"
+        " intervals and the smallest difference that would have been found; and, with --images, by distances between sets.",
+        epilog="Writes comparison and, with --images, set_distances into the folder of --out, each as CSV, Markdown and LaTeX.",
+    )
+    parser.add_argument(
+        "reports", nargs="+", metavar="REPORT", help="folder that `clip360 score` wrote, of each generator"
+    )
+    parser.add_argument(
+        "--out", default="comparison", metavar="FOLDER", help="folder of the tables (default: %(default)s)"
+    )
+    parser.add_argument("--alpha", type=float, default=0.01, help="level of tests and intervals (default: %(default)s)")
+    parser.add_argument(
+        "--resamples", type=int, default=2000, metavar="N", help="bootstrap resamples (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of resamples (default: %(default)s)")
+    sets = parser.add_argument_group("distances between sets (need --model or --features)")
+    sets.add_argument(
+        "--images", nargs="+", metavar="FOLDER", help="panoramas of each generator, in the order of the reports"
+    )
+    sets.add_argument(
+        "--reference",
+        metavar="FOLDER",
+        help="real panoramas: the distance of each generator to them (default: between each pair)",
+    )
+    sets.add_argument(
+        "--features",
+        metavar="FILE",
+        help="TorchScript network, uint8 images [B, 3, H, W] -> features [B, D], such as Inception for FID and OmniFID."
+        " It is a program: use only a file that you trust",
+    )
+    sets.add_argument(
+        "--groups",
+        nargs="+",
+        default=["whole", "cube"],
+        metavar="VIEWS",
+        help="whole (the panorama), cube (faces: up, down, sides), tangent (18 views in four rows) (default: whole cube)",
+    )
+    _add_model_options(parser, required=False)
+    parser.set_defaults(run=run_compare, on_interrupt="stopped: run the same command again")
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """`clip360 compare`: write the tables of a comparison and print its verdicts."""
+    from clip360.figures.tables import write_table
+    from clip360.scoring.panorama_scores import read_scores
+    from clip360.stats.comparison import UNDECIDED, compare
+    from clip360.stats.inference import Inference
+
+    if len(options.reports) < 2:
+        raise ValueError("one report: expected at least 2, of the generators to be compared")
+    names = _distinct_names(options.reports)
+    inference = Inference(options.alpha, options.resamples, options.seed)
+    scores = dict(zip(names, map(read_scores, options.reports), strict=True))
+    table = compare(scores, inference=inference)
+    write_table(table, Path(options.out, "comparison"))
+    for row in table.itertuples():
+        decision = row.verdict if row.verdict == UNDECIDED else f"{row.verdict} is better"
+        interval = f"[{row.difference_low:.3g}, {row.difference_high:.3g}]"
+        print(
+            f"{row.metric}, {row.a} - {row.b}: {row.difference:.3g} {interval}, win rate {row.win_rate:.2f}"
+            f" ({row.pairing}, {row.n_a} and {row.n_b}): {decision}"
+        )
+    if options.images:
+        distances = _set_distances(options, names, inference)
+        write_table(distances, Path(options.out, "set_distances"))
+        for warning in distances.warning[distances.warning != ""].unique():
+            print(warning, file=sys.stderr)
+        comparisons = distances.groupby(["embeddings", "views", "reference", "generated", "distance"], sort=False)
+        for row in comparisons.tail(1).itertuples():  # the only group, or the mean over groups
+            unbiased = "" if row.warning else f"without bias {row.estimate:.3g} [{row.low:.3g}, {row.high:.3g}], "
+            print(
+                f"{row.distance} of {row.views}, {row.embeddings}, {row.generated} to {row.reference}: {row.value:.3g}"
+                f" ({unbiased}between halves of the reference {row.floor:.3g})"
+            )
+    print(Path(options.out, "comparison.md"))
+    return 0
+
+
+def _distinct_names(folders: Sequence[str]) -> list[str]:
+    """The names of folders, or their paths where two have one name; ValueError where two are the same folder."""
+    names = [Path(folder).resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(Path(folder)) for folder in folders]
+    if len(set(names)) < len(names):
+        raise ValueError("a report is named twice: expected one of each generator")
+    return names
+
+
+def _set_distances(options: argparse.Namespace, names: list[str], inference):
+    """Distances of the images of all generators to the reference, or between each pair, by model or features and views."""
+    from itertools import combinations
+
+    import pandas as pd
+
+    from clip360.data.image_set import images_of
+    from clip360.scoring.set_embeddings import VIEW_GROUPS, clip_embeds, embed_groups, feature_embeds, load_features
+    from clip360.stats.set_distances import set_distances
+
+    if len(options.images) != len(names):
+        raise ValueError(f"{len(options.images)} folders of images for {len(names)} reports: expected one for each")
+    if unknown := [views for views in options.groups if views not in VIEW_GROUPS]:
+        raise ValueError(f"groups of views: {unknown[0]!r}: expected one of {', '.join(VIEW_GROUPS)}")
+    networks = {}
+    if options.model:
+        clip = _open_clip(options)
+        networks[clip.name] = (clip_embeds(clip, batch_size=options.batch_size), ("frechet", "cmmd"))
+    if options.features:
+        features = load_features(options.features, device=options.device)
+        embed = feature_embeds(features, device=options.device, batch_size=options.batch_size)
+        networks[Path(options.features).stem] = (embed, ("frechet",))  # CMMD's σ is that of unit embeddings
+    if not networks:
+        raise ValueError("--images needs --model or --features: distances are those of embeddings")
+    image_sets = dict(zip(names, map(images_of, options.images), strict=True))
+    pairs = list(combinations(names, 2))
+    if options.reference:
+        image_sets |= {options.reference: images_of(options.reference)}
+        pairs = [(options.reference, name) for name in names]
+    parts = []
+    for network, (embed, distances) in networks.items():
+        for views in options.groups:
+            embeds = {name: embed_groups(embed, image_set, views) for name, image_set in image_sets.items()}
+            for reference, generated in pairs:
+                table = set_distances(embeds[reference], embeds[generated], inference=inference, distances=distances)
+                labels = {"reference": reference, "generated": generated, "embeddings": network, "views": views}
+                parts.append(pd.concat([pd.DataFrame(labels, index=table.index), table], axis=1))
+    return pd.concat(parts, ignore_index=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 # In a path, `*` stands for every entry of a list or section, `~` for every key of a section.
 # A name at the path on the left must occur in one of the sections or lists on the right.
 REFERENCES = {
-    "models.*": ("pretraining.panorama_fraction", "weights"),
+    "models.*": ("pretraining.models", "weights"),
     "finetune.runs.*.model": ("models",),
     "finetune.training_free.~": ("models",),
     "adaptation.base_model": ("models",),
@@ -88,9 +88,10 @@ def _has_source(source: dict) -> bool:
     return bool(source.get("revision" if source["architecture"].startswith("hf-hub:") else "pretrained"))
 
 
-def _has_enough_images(fraction: float, n_images: int, n_views: int, n_panoramas: int) -> bool:
-    panoramas = round(fraction * n_images)
-    return panoramas <= n_panoramas and n_images - panoramas <= n_views
+def _has_enough_images(model: dict, n_images: int, batch_size: int, n_views: int, n_panoramas: int) -> bool:
+    n_images = model.get("n_images") or n_images
+    panoramas = round(model["panorama_fraction"] * n_images)
+    return panoramas <= n_panoramas and n_images - panoramas <= n_views and batch_size <= n_images
 
 
 def _is_own_output(figures: str, profile: str) -> bool:
@@ -110,7 +111,7 @@ def _models_agree(training_free: dict) -> bool:
 
 
 def _method_agrees(entry: dict, protocol_view: str) -> bool:
-    """Does the method's name say how many shifts are averaged, which positional embedding is used and which view?"""
+    """Does the method's name say how many shifts are averaged, which positional embedding, view and yaw are used?"""
     words = re.split("_", entry["method"])
     average = re.search(r"average_(\d+)", entry["method"])
     positions = next((kind for kind in ("circular", "rows") if kind in words), "own")
@@ -119,6 +120,7 @@ def _method_agrees(entry: dict, protocol_view: str) -> bool:
     return (
         entry.get("n_shifts", 1) == (int(average[1]) if average else 1)
         and entry.get("positional_embedding", "own") == positions
+        and entry.get("canonical_yaw", False) == ("canonical_yaw" in entry["method"])
         and all(name == view for name in views)
     )
 
@@ -142,20 +144,23 @@ RELATIONS = (
     Relation("weights.*", (), "also `revision` for a model of a hub, else `pretrained`", _has_source),
     Relation(
         "weights",
-        ("pretraining.panorama_fraction",),
+        ("pretraining.models",),
         "no model that `pretraining` trains",
         lambda weights, trained: not weights.keys() & trained.keys(),
     ),
     Relation(
         "training_pictures",
-        ("pretraining.panorama_fraction",),
+        ("pretraining.models",),
         "images for training the models of `pretraining`",
         lambda pictures, trained: bool(pictures or not trained),
     ),
     Relation(
-        "pretraining.panorama_fraction.*",
-        ("pretraining.n_images", "training_pictures.n_views", "training_pictures.n_panoramas"),
-        "a fraction for which `training_pictures` has enough images",
+        "pretraining.models.*",
+        (
+            *("pretraining.n_images", f"{OPTIMISATION}.batch_size"),
+            *("training_pictures.n_views", "training_pictures.n_panoramas"),
+        ),
+        "at least a batch of images, and no more of either kind than `training_pictures` has",
         _has_enough_images,
     ),
     Relation(f"{VISION}.image_size", ("training_pictures.size",), "`training_pictures.size`", lambda x, y: x == y),
@@ -182,7 +187,7 @@ RELATIONS = (
     Relation(
         "finetune.training_free.*.*",
         ("protocol.view",),
-        "n_shifts, view and positional_embedding as `method` names them (average_N: n_shifts N, others 1)",
+        "n_shifts, view, positional_embedding and canonical_yaw as `method` names them (average_N: n_shifts N, others 1)",
         _method_agrees,
     ),
     Relation(
@@ -421,6 +426,7 @@ def check_inputs(params: "Parameters", source: str | Path = "params.yaml") -> No
     faults = [
         *_missing_folders(sections),
         *_unusable_captions(sections),
+        *_too_few_jpg_files(sections),
         *_missing_files(sections),
         *_missing_replicates(sections),
     ]
@@ -439,13 +445,9 @@ def _unusable_captions(sections: dict) -> Iterator[Fault]:
     generic_cues = sections["textual_probe"]["generic_cues"]
     for k, name in enumerate(sections["image_sets"]):
         table = Path(sections["data"], name, "captions.csv")
-        if Path(sections["data"]) == _results(sections) / "image_sets" or not table.is_file():
+        rows = None if Path(sections["data"]) == _results(sections) / "image_sets" else _read_rows(table)
+        if rows is None:
             continue
-        try:
-            with table.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error):
-            continue  # the stage that loads the set reports what is wrong with its table
         if len(rows) < required:
             problem = f"names {table.parent} with {len(rows)} images: expected at least {required}"
             yield Fault(
@@ -456,6 +458,30 @@ def _unusable_captions(sections: dict) -> Iterator[Fault]:
             if not _differs(cue, list(cues)):
                 problem = f"names {table.parent}, where {shown(cue)} is a format cue: expected other words"
                 yield Fault(f"image_sets[{k}]", f"{problem}, because `textual_probe.generic_cues` has the same")
+
+
+def _too_few_jpg_files(sections: dict) -> Iterator[Fault]:
+    """A set to fine-tune on with fewer .jpg files than captions, where captions are paired with .jpg files by order."""
+    folder = Path(sections["finetune"]["image_set"])
+    rows = None if _rendered_name(sections, folder) else _read_rows(folder / "captions.csv")
+    if sections["protocol"]["pairing"] != "order" or rows is None:
+        return
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    n_files = sum(1 for _ in images.glob("*.jpg"))
+    if n_files < len(rows):
+        problem = (
+            f"names {folder} with {n_files} files that end in .jpg and {len(rows)} captions: expected one for each"
+        )
+        yield Fault("finetune.image_set", f"{problem}, because `protocol.pairing` is order")
+
+
+def _read_rows(table: Path) -> list[dict] | None:
+    """The rows of a captions.csv; None where it cannot be read, which the stage that loads the set reports."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
 
 
 def _missing_files(sections: dict) -> Iterator[Fault]:

@@ -7,11 +7,13 @@
 Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets, the set that models are fine-tuned on, and
 results/PROFILE/viewpoints. Writes results/PROFILE/measurements/tradeoff/NAME.parquet and .../capabilities/NAME.parquet, NAME being RUN,
 MODEL or MODEL_training_free; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings of all texts,
-which runs from that model read unless they train the text tower.
+which runs from that model read unless they train the text tower. The capabilities of a run with a view of its own include those of the
+frozen model under that view, under the name "MODEL, VIEW": what the run is compared with.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 from torch import Tensor
@@ -20,7 +22,7 @@ from clip360.finetune.methods import find_method
 from clip360.models.clip import Clip
 from pipeline.capabilities import evaluate_capabilities
 from pipeline.error_messages import report
-from pipeline.finetuned import read_finetuned, read_run
+from pipeline.finetuned import protocol_changes, read_finetuned, read_run
 from pipeline.inputs import read_model
 from pipeline.outputs import read_text_embeddings, write_measurements, write_text_embeddings
 from pipeline.parameters import Parameters, read_params
@@ -46,13 +48,23 @@ def main(*arguments: str) -> None:
         write_text_embeddings(clip.text_cache, params, model)
     else:
         run = options.run
-        evaluate(params, replace(read_finetuned(params, run), text_cache=text_cache_of(params, run)), run)
+        clip = replace(read_finetuned(params, run), text_cache=text_cache_of(params, run))
+        evaluate(params, clip, run, *references(params, run))
 
 
-def evaluate(params: Parameters, clip: Clip, name: str) -> None:
-    """Write both tables of one model under ``name``."""
+def evaluate(params: Parameters, clip: Clip, name: str, *others: Clip) -> None:
+    """Write both tables of one model under ``name``; the table of capabilities has those of ``others`` too."""
     write_measurements(list(measure_tradeoff(params, clip, {name: 1})), params, "tradeoff", name)
-    write_measurements(list(evaluate_capabilities(params, replace(clip, name=name))), params, "capabilities", name)
+    parts = [part for one in (replace(clip, name=name), *others) for part in evaluate_capabilities(params, one)]
+    write_measurements(parts, params, "capabilities", name)
+
+
+def references(params: Parameters, name: str) -> Iterator[Clip]:
+    """The frozen model under the view of the run ``name``, where it differs from the protocol's."""
+    run = read_run(params, name)
+    if run.view not in (None, params.protocol.view):
+        clip = read_model(params, run.model, **protocol_changes(run.view))
+        yield replace(clip, name=f"{run.model}, {run.view}", text_cache=read_text_embeddings(params, run.model))
 
 
 def text_cache_of(params: Parameters, name: str) -> dict[str, Tensor]:

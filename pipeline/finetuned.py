@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from clip360.data.image_set import ImageSet, load_image_set
+from clip360.data.image_set import ImageSet
 from clip360.finetune.methods import load_finetuned
 from clip360.models.clip import Clip
 from clip360.names import VALIDATION
 from pipeline.error_messages import nearest
-from pipeline.inputs import read_model
+from pipeline.inputs import load_finetuning_set, read_model
 from pipeline.parameters import Parameters, Run
 
 
@@ -40,11 +40,9 @@ def read_finetuned(params: Parameters, name: str) -> Clip:
 def read_training_panoramas(params: Parameters) -> tuple[ImageSet, ImageSet | None]:
     """The panoramas to fine-tune on, and those set aside to choose runs by, None where none are.
 
-    Captions are paired with panoramas as the protocol says. Where it says ``order``, as the released training does, any
-    image file counts; the released training counts files that end in .jpg alone. The two agree on folders that hold
-    nothing but .jpg files. Raises ValueError where not at least one panorama is left to train on.
+    Raises ValueError where not at least one panorama is left to train on.
     """
-    panoramas = load_image_set(params.finetune.image_set, pairing=params.protocol.pairing)
+    panoramas = load_finetuning_set(params, params.finetune.image_set)
     n_validation, total = params.finetune.n_validation, len(panoramas.table)
     if not 0 <= n_validation < total:
         raise ValueError(
@@ -57,7 +55,7 @@ def read_training_panoramas(params: Parameters) -> tuple[ImageSet, ImageSet | No
 
 def read_offset_panoramas(params: Parameters, training: ImageSet) -> ImageSet:
     """The same panoramas from a second, offset viewpoint; ValueError where there are fewer of them."""
-    offset = load_image_set(params.finetune.offset_image_set, pairing=params.protocol.pairing)
+    offset = load_finetuning_set(params, params.finetune.offset_image_set)
     if len(offset.table) < len(training.table):
         raise ValueError(
             f"{offset.folder} has {len(offset.table)} panoramas: expected one for each of the {len(training.table)} of"

@@ -32,6 +32,16 @@ def load_probe_set(params: Parameters, name: str, *, pairing: str | None = None)
     return load_image_set(Path(params.data, name), pairing=pairing or params.protocol.pairing)
 
 
+def load_finetuning_set(params: Parameters, folder: str) -> ImageSet:
+    """A set of panoramas for fine-tuning, its images and captions paired as the protocol says.
+
+    Where it says ``order``, only files that end in .jpg count, as in the released training of arXiv 2604.24642. The probes'
+    scripts count other images too.
+    """
+    pairing = params.protocol.pairing
+    return load_image_set(folder, pairing=pairing, suffix=".jpg" if pairing == "order" else "")
+
+
 def read_image_set(params: Parameters, name: str, clip: Clip) -> ImageSet:
     """The image set ``name``, paired as the protocol of ``clip`` says; reports texts that are too long for the model on stderr.
 

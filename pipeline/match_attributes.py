@@ -13,7 +13,7 @@ from dataclasses import replace
 import pandas as pd
 from torch import Tensor, nn
 
-from clip360.data.image_set import ImageSet, load_image_set
+from clip360.data.image_set import ImageSet
 from clip360.data.prompts import prompt
 from clip360.evaluation.attributes import blind_weights, true_rank
 from clip360.evaluation.capabilities import Evaluation, embed_questions, matching
@@ -26,7 +26,7 @@ from clip360.world.captions import SUBSTITUTABLE
 from clip360.world.scene import Scene
 from pipeline.capabilities import embed_crops, embed_views, object_yaws
 from pipeline.error_messages import report
-from pipeline.inputs import load_probe_set, read_model
+from pipeline.inputs import load_finetuning_set, load_probe_set, read_model
 from pipeline.outputs import read_text_embeddings, write_measurements
 from pipeline.parameters import Capabilities, Parameters, read_params
 from pipeline.scenes import draw_scenes, read_scenes
@@ -103,7 +103,7 @@ def read_training_scenes(params: Parameters) -> tuple[list[Scene], ImageSet]:
 
     ValueError where the pipeline does not render the set, so that its scenes are unknown.
     """
-    panoramas = load_image_set(params.finetune.image_set, pairing=params.protocol.pairing)
+    panoramas = load_finetuning_set(params, params.finetune.image_set)
     if panoramas.name not in params.rendered_sets:
         raise ValueError(
             f"finetune.image_set is {params.finetune.image_set}: expected one of rendered_sets, whose objects are known"

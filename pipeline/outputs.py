@@ -49,10 +49,15 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(partial, index=False, lineterminator="\n")
 
 
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its index in the format of measurements."""
+    with written_at_once(path) as partial:
+        table.to_parquet(partial, index=False)
+
+
 def write_measurements(parts: Sequence[pd.DataFrame], params: Parameters, study: str, name: str) -> None:
     """Write measurements, one row for each observation, as one table: results/PROFILE/measurements/STUDY/NAME.parquet."""
-    with written_at_once(params.results / "measurements" / study / f"{name}.parquet") as partial:
-        pd.concat(parts, ignore_index=True).to_parquet(partial, index=False)
+    write_parquet(pd.concat(parts, ignore_index=True), params.results / "measurements" / study / f"{name}.parquet")
 
 
 def write_text_embeddings(embeddings: Mapping[str, Tensor], params: Parameters, model: str) -> None:

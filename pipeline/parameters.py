@@ -54,6 +54,7 @@ FolderName = _text("the name of a folder, of letters, digits, _, - and .", r"\w[
 OutputFolder = _text("a folder in the repository, of letters, digits, _, -, . and /", r"(?!.*\.\.)\w[\w./-]*")
 PathText = _text("the path of a file or folder")
 Words = _text("a few words")
+Template = _text("a text with {cue} and {caption}", r"(?=.*\{cue\})(?=.*\{caption\})[^{}]*(\{(cue|caption)\}[^{}]*){2}")
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountFromZero = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -103,6 +104,7 @@ Method = Literal[
     "text_head",
     "distilled",
     "distilled_tower",
+    "distilled_canonical",
 ]
 TrainingFreeMethod = _text(
     "average_NUMBER, single_pass, multi_view or circular_positional_embedding, also with _WORD behind it",
@@ -226,8 +228,16 @@ class PretrainingOptimisation(Section):
     seed: Seed
 
 
+class PretrainedModel(Section):
+    """A model to train; ``n_images`` is None where that of the section applies."""
+
+    panorama_fraction: Fraction
+    n_images: Count | None = None
+    cue_reliability: Fraction = 1.0
+
+
 class Pretraining(Section):
-    panorama_fraction: dict[Name, Fraction]
+    models: dict[Name, PretrainedModel]
     n_images: Count
     architecture: Architecture
     optimisation: PretrainingOptimisation
@@ -240,8 +250,15 @@ class ControlView(Section):
     size: Pixels
 
 
+class HeldOutCues(Section):
+    parts: Distinct[Words]
+    unseen: Distinct[Words]
+    paraphrase: Distinct[Template]
+
+
 class TextualProbe(Section):
     generic_cues: DistinctNonempty[Words]
+    held_out_cues: HeldOutCues
     control_view: ControlView
 
 
@@ -291,6 +308,7 @@ class TrainingFree(Section):
     view: View | None = None
     n_shifts: Annotated[int, Field(ge=1, le=1000)] = 1
     positional_embedding: PositionalEmbedding = "own"
+    canonical_yaw: bool = False
 
 
 class Finetune(Section):
@@ -416,7 +434,6 @@ class Parameters(Section):
     adaptation: Adaptation
     protocol_ablations: ProtocolAblations
     crop_or_model: CropOrModel
-    panorama_fraction: dict[Name, Fraction]
     capabilities: Capabilities
     own_panoramas: OwnPanoramas
     replicates: Replicates

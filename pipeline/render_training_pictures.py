@@ -3,7 +3,7 @@
     python -m pipeline.render_training_pictures
 
 Writes results/PROFILE/training_pictures as `training_pictures` in params.yaml says. PART.safetensors holds `images` (uint8
-[N, 3, H, W]) and PART.csv their texts (columns image, caption_number, text; one row per caption), where PART is `views` and
+[N, 3, H, W]) and PART.csv their captions (columns image, caption_number, cue, caption; one row per caption), where PART is `views` and
 `panoramas`, for training, and `held_out`, views of other scenes; labels.csv holds the classes of the held-out images.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from clip360.data.prompts import prompt
 from clip360.world.training_images import caption_images, label_images, render_training_images
 from pipeline.error_messages import report
 from pipeline.outputs import folder_written_at_once, write_csv
@@ -21,7 +20,7 @@ from pipeline.parameters import TrainingPictures, read_params
 
 
 def write_part(folder: Path, part: str, study: TrainingPictures, *, split: str, n_images: int) -> None:
-    """Render the images of one part and write them with their texts; of held-out images also the labels."""
+    """Render the images of one part and write them with their captions; of held-out images also the labels."""
     panoramas = part == "panoramas"
     images = render_training_images(
         part, split=split, seed=study.seed, n_images=n_images, size=study.size, panoramas=panoramas
@@ -29,8 +28,7 @@ def write_part(folder: Path, part: str, study: TrainingPictures, *, split: str, 
     save_file({"images": images.images}, folder / f"{part}.safetensors")
     cues = study.format_cues if panoramas else study.generic_cues
     captions = caption_images(part, images, cues=cues, captions_per_image=study.captions_per_image, seed=study.seed)
-    captions["text"] = [prompt(cue, caption) for cue, caption in zip(captions.cue, captions.caption, strict=True)]
-    write_csv(captions[["image", "caption_number", "text"]], folder / f"{part}.csv")
+    write_csv(captions, folder / f"{part}.csv")
     if part == "held_out":
         write_csv(label_images(images), folder / "labels.csv")
 

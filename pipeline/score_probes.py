@@ -33,8 +33,11 @@ def main(*arguments: str) -> None:
     image_embeds = embed_images(clip, batches, views, total=len(image_set.table))
     by_view = {PANORAMA: image_embeds["shift", 0.0], PERSPECTIVE: image_embeds.pop(PERSPECTIVE)}
 
-    generic_cues = params.textual_probe.generic_cues
-    textual = cue_measurements(clip, image_set.table, by_view, generic_cues, image_set=image_set.name)
+    study = params.textual_probe
+    held_out = study.held_out_cues.model_dump()
+    textual = cue_measurements(
+        clip, image_set.table, by_view, study.generic_cues, image_set=image_set.name, held_out=held_out
+    )
     text_embeds = embed_texts(clip, image_set.texts)
     visual = shift_measurements(clip, image_set.table, image_embeds, text_embeds, image_set=image_set.name)
     name = f"{options.model}__{options.image_set}"

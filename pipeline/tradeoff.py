@@ -27,7 +27,7 @@ from pipeline.scenes import read_scenes
 def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:
     """Measurements of a frozen model with every method of finetune.training_free.
 
-    Methods that share a view and a positional embedding share their embeddings too.
+    Methods that share a view, a positional embedding and a yaw share their embeddings too.
     """
     if model not in params.finetune.training_free:
         models = params.finetune.training_free
@@ -35,12 +35,13 @@ def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFra
         raise ValueError(f"finetune.training_free in params.yaml has no model {model}: {choice}")
     methods = params.finetune.training_free[model]
 
-    def network_use(name: str) -> tuple[str | None, str]:
-        return methods[name].view, methods[name].positional_embedding
+    def network_use(name: str) -> tuple[str | None, str, bool]:
+        return methods[name].view, methods[name].positional_embedding, methods[name].canonical_yaw
 
-    for (view, positional_embedding), names in groupby(sorted(methods, key=lambda x: str(network_use(x))), network_use):
+    for use, names in groupby(sorted(methods, key=lambda x: str(network_use(x))), network_use):
+        view, positional_embedding, canonical_yaw = use
         clip = read_model(params, model, **protocol_changes(view))
-        clip = with_positional_embedding(clip, positional_embedding)
+        clip = with_positional_embedding(replace(clip, canonical_yaw=canonical_yaw), positional_embedding)
         yield from measure_tradeoff(params, clip, {name: methods[name].n_shifts for name in names})
 
 

@@ -7,8 +7,9 @@ A marker names a file in figures/; what stands between it and `<!-- end -->` is 
     <!-- 10_claims/readme_claims.md -->                            by the whole table
     <!-- 05_tradeoff/tradeoff.csv: ROW: value -->                  by the value, with two digits
     <!-- 05_tradeoff/tradeoff.csv: ROW: value, low, high -->       by the value and its interval, `0.94 [0.91, 0.97]`
+    <!-- 05_tradeoff/tradeoff.csv: ROWS: range of value -->        by the smallest and the largest value, `0.36 to 0.67`
 
-ROW is `column=value, column=value, ...` and selects one row of the table. Under another profile README.md stays as it is.
+ROW is `column=value, column=value, ...` and selects one row of the table, ROWS one or more. Under another profile README.md stays as it is.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import pandas as pd
 from pipeline.error_messages import report
 from pipeline.parameters import read_params
 
-README, DEFAULT = Path("README.md"), "world"
+README, DEFAULT, RANGE = Path("README.md"), "world", "range of "
 BLOCK = re.compile(
     r"<!-- (?P<file>\w+/\w+\.(?:md|csv))(?:: (?P<row>[^:>]+): (?P<columns>[^:>]+))? -->.*?<!-- end -->", re.DOTALL
 )
@@ -41,12 +42,15 @@ def fill(text: str, figures: Path) -> str:
 
 
 def read_value(path: Path, row: str, columns: str) -> str:
-    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row."""
+    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row; or a range."""
     table = pd.read_csv(path, dtype=str)
     try:
         for condition in re.split(r", (?=\w+=)", row):  # a value may hold a comma
             column, value = condition.split("=", 1)
             table = table[table[column] == value]
+        if columns.startswith(RANGE) and len(table):
+            values = table[columns.removeprefix(RANGE)].astype(float)
+            return f"{values.min():.2f} to {values.max():.2f}"
         if len(table) != 1:
             raise ValueError(f"README.md: {len(table)} rows of {path} fit `{row}`: expected 1, correct the marker")
         value, *interval = (float(table[column].iloc[0]) for column in columns.split(", "))

@@ -22,7 +22,7 @@ from clip360.data.images import DataError, image_names, printable, read_ahead, r
 from clip360.data.prompts import prompt
 
 __all__ = [
-    "JPEG", "DataError", "ImageRecord", "ImageSet", "image_names", "load_image_set", "locate", "printable", "read_ahead",
+    "JPEG", "DataError", "ImageRecord", "ImageSet", "image_names", "images_of", "load_image_set", "locate", "printable", "read_ahead",
     "read_image", "read_panorama", "write_image_set",
 ]  # fmt: skip
 JPEG = {"quality": 95, "subsampling": "4:4:4"}
@@ -68,7 +68,9 @@ class ImageRecord(NamedTuple):
     cue: str
 
 
-def load_image_set(folder: str | Path, captions: str | Path | None = None, *, pairing: str = "name") -> ImageSet:
+def load_image_set(
+    folder: str | Path, captions: str | Path | None = None, *, pairing: str = "name", suffix: str = ""
+) -> ImageSet:
     """Read an image set and check that its table and its images name the same files; only ``batches`` opens images.
 
     The images are in ``folder``/images, or in ``folder`` itself if it has no images/; the table is
@@ -76,19 +78,32 @@ def load_image_set(folder: str | Path, captions: str | Path | None = None, *, pa
     has them as on disk. Raises DataError for the first problem.
 
     With ``pairing`` "order" names are not compared: the n-th row belongs to the n-th image by name, as in the released
-    scripts of arXiv 2604.24642, where one additional file shifts all captions after it.
+    scripts of arXiv 2604.24642, where one additional file shifts all captions after it. Only images whose name ends in
+    ``suffix`` are counted then.
     """
     path, images = locate(folder, captions)
     table = read_captions(path)
     if pairing == "order":
-        present = image_names(images)
+        present = image_names(images, suffix)
         if len(present) < len(table):
-            raise DataError(path, f"has {len(table)} captions but there are {len(present)} images", "add the images")
+            ending = f" that end in {suffix}" if suffix else ""
+            problem = f"has {len(table)} captions but there are {len(present)} images{ending}"
+            advice = f"add the images{ending}, or set protocol.pairing to name" if suffix else "add the images"
+            raise DataError(path, problem, advice)
         return ImageSet(Path(folder).resolve().name, Path(folder), images, table.assign(image=present[: len(table)]))
     table, errors = match(path, table, images)
     for error in errors:
         raise error
     return ImageSet(Path(folder).resolve().name, Path(folder), images, table)
+
+
+def images_of(folder: str | Path) -> ImageSet:
+    """All images of a folder, or of its subfolder images/, without captions; DataError where there are none."""
+    _, images = locate(folder)
+    names = image_names(images)
+    if not names:
+        raise DataError(images, "holds no images", "expected JPEG, PNG or WebP files")
+    return ImageSet(Path(folder).resolve().name, Path(folder), images, pd.DataFrame({"image": names}))
 
 
 def locate(folder: str | Path, captions: str | Path | None = None) -> tuple[Path, Path]:

@@ -54,9 +54,13 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def image_names(images: Path) -> list[str]:
-    """The names of all images in a folder, sorted; hidden files, which macOS adds to each, are left out."""
-    return sorted(f.name for f in images.glob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+def image_names(images: Path, suffix: str = "") -> list[str]:
+    """The names of all images in a folder that end in ``suffix`` exactly, sorted.
+
+    Hidden files, which macOS adds to each, are left out.
+    """
+    names = (file.name for file in images.glob("*") if file.suffix.lower() in SUFFIXES)
+    return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
 
 
 def require_regular_file(path: Path, advice: str) -> None:

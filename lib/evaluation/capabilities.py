@@ -247,18 +247,21 @@ def viewpoint_consistency(
     scene_categories: Sequence[str] | None,
     cue: str,
 ) -> pd.DataFrame:
-    """How an embedding changes with the viewpoint: its cosine with that at level 0, and the rank of the right scene category.
+    """How an embedding changes with the viewpoint, and whether the scene and its category are still recognised.
 
     ``task`` is a key of CONSISTENCY_CONDITIONS; ``image_embeds`` maps the level (degrees of a shift, metres of a camera offset)
     to unit embeddings [N, D]; ``scene_categories`` [N], where they are known, are classified with the prompt of ``cue``.
-    Measures: cosine, rank.
+    Measures: ``cosine`` with the same image at level 0; ``scene_rank``, the rank of that image among all images at level 0 by
+    cosine, which does not depend on how similar different images are; ``rank`` of the right scene category.
     """
     phrases = scene_category_phrases()
     classes = embed_classes(evaluation.clip, list(phrases.values()), [partial(prompt, cue)])
     add = partial(evaluation.measurements, view, task, condition=CONSISTENCY_CONDITIONS[task])
     parts = []
     for level, embeds in image_embeds.items():
+        cosines = embeds @ image_embeds[0.0].T
         parts.append(add("cosine", (embeds * image_embeds[0.0]).sum(-1), level=level))
+        parts.append(add("scene_rank", own_rank(cosines, torch.arange(len(embeds))), level=level))
         if scene_categories is not None:
             labels = torch.tensor([list(phrases).index(name) for name in scene_categories])
             parts.append(add("rank", own_rank(class_scores(embeds, classes), labels), level=level))

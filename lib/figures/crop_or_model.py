@@ -11,6 +11,15 @@ from torch import Tensor
 
 from clip360.figures.style import PAGE, PART_COLOURS, image_set_label, model_label, view_label
 
+MODEL_MARKERS = "osD^vPX*h"
+RATIO_TICKS = (0.1, 0.3, 1, 3, 10, 30)
+CONTROLS = {  # controls in words
+    "rendered_again": "rendered again,\nhalf a pixel turned",
+    "small_shift": "small shift",
+    "jpeg": "JPEG copy",
+    "mirror under the centre crop": "mirror, its β\nunder the crop",
+}
+
 
 def view_strip(inputs: Mapping[str, Tensor], notes: Mapping[str, str]) -> Figure:
     """The network's inputs for one panorama, side by side: for each view K images [K, 3, H, W], float in [0, 1].
@@ -69,34 +78,28 @@ def variance_bars(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def bounds_by_control(verdicts: pd.DataFrame) -> Figure:
-    """Median change at the worst shift (bar) and β by each control (marks), by view; one panel for each model and set.
+def ratios_by_control(verdicts: pd.DataFrame) -> Figure:
+    """Median change at the worst shift over β, with joint intervals, by control; a panel for each image set, a colour for each model.
 
-    ``verdicts`` is the table of ``stats.stability_bounds.verdicts_by_control``.
+    ``verdicts`` is the table of ``stats.stability_bounds.verdicts_by_control`` for one view. Left of 1 a model counts as stable.
     """
-    models, sets = verdicts.model.unique(), verdicts.image_set.unique()
+    models, sets, controls = verdicts.model.unique(), verdicts.image_set.unique(), list(verdicts.control.unique())
     figure, axes = plt.subplots(
-        len(sets), len(models), sharey=True, sharex=True, squeeze=False, figsize=(PAGE, 1.7 * len(sets) + 0.7)
+        1, len(sets), sharey=True, sharex=True, squeeze=False, figsize=(PAGE, 0.36 * len(controls) + 0.9)
     )
-    controls, views = verdicts.control.unique(), list(verdicts["view"].unique())
-    colours = sns.color_palette("colorblind", len(controls))
-    for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
-        axis = axes[row, column]
-        part = verdicts[(verdicts.model == model) & (verdicts.image_set == image_set)]
-        worst = part.drop_duplicates("view").set_index("view").loc[views]
-        axis.barh(range(len(views)), worst.worst, color="0.85", height=0.6)
-        for colour, control, marker in zip(colours, controls, "osD^vP", strict=False):
-            bound = part[part.control == control]
-            place = [views.index(view) for view in bound["view"]]
-            axis.plot(bound.beta, place, marker, color=colour, markersize=3.5, label=control.replace("_", " "))
-        axis.set_yticks(range(len(views)), [view_label(view).replace(", ", ",\n") for view in views])
-        if row == 0:
-            axis.set_title(model_label(model))
-        if row == len(sets) - 1:
-            axis.set_xlabel(r"points: $\beta$ (marks), worst shift (bar)")
-        if column == len(models) - 1:
-            place = {"xycoords": "axes fraction", "rotation": 270, "va": "center"}
-            axis.annotate(image_set_label(image_set), (1.02, 0.5), **place)
+    colours = sns.color_palette("colorblind", len(models))
+    for axis, image_set in zip(axes[0], sets, strict=True):
+        for k, (model, colour, marker) in enumerate(zip(models, colours, MODEL_MARKERS, strict=False)):
+            part = verdicts[(verdicts.model == model) & (verdicts.image_set == image_set)].set_index("control")
+            place = [controls.index(control) + (k - (len(models) - 1) / 2) * 0.22 for control in part.index]
+            errors = [part.of_beta - part.of_beta_low, part.of_beta_high - part.of_beta]
+            style = {"fmt": marker, "color": colour, "markersize": 3.5, "linewidth": 0.9}
+            axis.errorbar(part.of_beta, place, xerr=errors, label=model_label(model), **style)
+        axis.axvline(1, color="black", linestyle="--", linewidth=0.8)
+        axis.set(title=image_set_label(image_set), xlabel=r"median change at the worst shift / $\beta$", xscale="log")
+        axis.set_xticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
+        axis.minorticks_off()
+        axis.set_yticks(range(len(controls)), [CONTROLS.get(control, control) for control in controls])
     axes[0, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
@@ -104,26 +107,41 @@ def bounds_by_control(verdicts: pd.DataFrame) -> Figure:
 
 
 def view_plane(table: pd.DataFrame) -> Figure:
-    """Relative sd of the score against recall for every view and number of averaged shifts; larger marks take more passes.
+    """Relative sd of the score against recall, with intervals: each view alone (filled) and averaged over as many shifts as there are (hollow).
 
-    ``table`` is that of ``stats.view_comparison.compare_views`` for one model.
+    One panel for each model and image set. ``table`` is that of ``stats.view_comparison.compare_views``.
     """
-    sets = table.image_set.unique()
-    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.6))
+    models, sets = table.model.unique(), table.image_set.unique()
+    figure, axes = plt.subplots(
+        len(sets), len(models), sharex=True, sharey=True, squeeze=False, figsize=(PAGE, 1.9 * len(sets) + 0.6)
+    )
     colours = dict(zip(table["view"].unique(), sns.color_palette("colorblind"), strict=False))
-    for axis, image_set in zip(axes[0], sets, strict=True):
-        for view, part in table[table.image_set == image_set].groupby("view", sort=False):
-            axis.plot(part.relative_sd, part.recall, color=colours[view], linewidth=0.6, zorder=1)
-            axis.scatter(
-                part.relative_sd,
-                part.recall,
-                s=10 * np.sqrt(part.passes),
-                color=colours[view],
-                label=view_label(view),
-                zorder=2,
-            )
-        axis.set(title=image_set_label(image_set), xlabel="relative sd: over directions / over panoramas")
-    axes[0, 0].set_ylabel("R@1, image to text")
+    markers = dict(zip(table["view"].unique(), MODEL_MARKERS, strict=False))
+    for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
+        axis = axes[row, column]
+        panel = table[(table.model == model) & (table.image_set == image_set)]
+        for view, part in panel.groupby("view", sort=False):
+            for count in (1, part.n_shifts_averaged.max()):
+                point = part[part.n_shifts_averaged == count].iloc[0]
+                axis.errorbar(
+                    [point.relative_sd],
+                    [point.recall],
+                    xerr=[[point.relative_sd - point.relative_sd_low], [point.relative_sd_high - point.relative_sd]],
+                    yerr=[[point.recall - point.recall_low], [point.recall_high - point.recall]],
+                    fmt=markers[view],
+                    color=colours[view],
+                    markerfacecolor=colours[view] if count == 1 else "white",
+                    markersize=4,
+                    linewidth=0.6,
+                    label=view_label(view) if count == 1 else None,
+                )
+        axis.set_xlim(left=0)
+        if row == 0:
+            axis.set_title(model_label(model))
+        if column == 0:
+            axis.set_ylabel(f"{image_set_label(image_set)}\nR@1, image to text")
+        if row == len(sets) - 1:
+            axis.set_xlabel("sd over directions / over panoramas")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure

@@ -28,10 +28,10 @@ def _item(cases: pd.DataFrame) -> str:
 
 
 def _label(case) -> str:
-    keys = [pair.split("=", 1) for pair in re.split(r", (?=\w+=)", case.case) if "=" in pair]
+    keys = [pair.split("=", 1) for pair in re.split(r", (?=\w+=)", case.case)]
     return ", ".join(LABELS.get(name, str)(value) for name, value in keys) + " "
 
 
 def _interval(case) -> str:
     text = f"{case.mean:.2g} [{case.mean_low:.2g}, {case.mean_high:.2g}]"
-    return f"{text}, this run {case.value:.2g}" if case.replicates else text
+    return f"{text}, this run {case.value:.2g}" if case.replicates and case.value == case.value else text

@@ -2,9 +2,10 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
-from clip360.figures.style import COLUMN, VIEW_COLOURS, model_label
+from clip360.figures.style import COLUMN, PAGE, VIEW_COLOURS, model_label
 
 
 def training_images(counts: pd.DataFrame) -> Figure:
@@ -30,4 +31,23 @@ def learning_curves(history: pd.DataFrame, *, window: int = 10) -> Figure:
         axis.plot(part.step, loss, label=model_label(model), linewidth=1)
     axis.set(xlabel="step", ylabel="contrastive loss", ylim=(0, None))
     axis.legend(frameon=False)
+    return figure
+
+
+def scores_by_task(evaluation: pd.DataFrame) -> Figure:
+    """Score of every model and task with its interval, and chance as a grey mark: the table of ``stats.pretraining``."""
+    tasks, models = list(evaluation.task.unique()), list(evaluation.model.unique())
+    colours = sns.color_palette("viridis", len(models))
+    figure, axis = plt.subplots(figsize=(PAGE, 0.36 * len(tasks) + 0.9))
+    for k, model in enumerate(models):
+        part = evaluation[evaluation.model == model]
+        rows = part.task.map(tasks.index) + 0.6 * ((k + 0.5) / len(models) - 0.5)
+        errors = [part.score - part.score_low, part.score_high - part.score]
+        style = {"fmt": "o", "color": colours[k], "markersize": 3, "linewidth": 0.9}
+        axis.errorbar(part.score, rows, xerr=errors, label=model_label(model), **style)
+    chance = evaluation.drop_duplicates("task")
+    axis.plot(chance.chance, range(len(chance)), "|", color="0.5", markersize=10, label="chance")
+    axis.set_yticks(range(len(tasks)), tasks)
+    axis.set(xlim=(0, 1), ylim=(len(tasks) - 0.5, -0.5), xlabel="fraction of hits")
+    figure.legend(loc="outside upper center", ncols=min(4, len(models) + 1), frameon=False)
     return figure

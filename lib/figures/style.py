@@ -64,9 +64,14 @@ def model_label(name: str, *, separator: str = ", ") -> str:
 
     >>> model_label("clip_p03"), model_label("vit_b_32_openai")
     ('CLIP, 3 % panoramas', 'vit_b_32_openai')
+    >>> model_label("clip_p00_v70"), model_label("clip_p30_r75")
+    ('CLIP, 0 % panoramas, 70 % of the views', 'CLIP, 30 % panoramas, 75 % right cues')
     """
-    if percentage := re.fullmatch(r"clip_p(\d+)", name):
-        return f"CLIP{separator}{int(percentage[1])} % panoramas"
+    if match := re.fullmatch(r"clip_p(\d+)(?:_v(\d+))?(?:_r(\d+))?", name):
+        panoramas, views, reliability = match.groups()
+        words = ["CLIP", f"{int(panoramas)} % panoramas"]
+        words += [f"{int(views)} % of the views"] if views else []
+        return separator.join([*words, *([f"{int(reliability)} % right cues"] if reliability else [])])
     return name
 
 

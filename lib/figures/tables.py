@@ -49,6 +49,17 @@ def read_tables(output: str | Path, names: Iterable[str], replicates: Iterable[s
     return {name: [read_table(folder / f"{name}.csv") for folder in folders] for name in dict.fromkeys(names)}
 
 
+def read_all_findings(folder: Path) -> pd.DataFrame:
+    """The findings of all notebooks in a folder of results, one row each: notebook, claim, statement, cases, replicates, verdict."""
+    columns = ["notebook", "claim", "statement", "cases", "replicates", "verdict"]
+    parts = [pd.DataFrame(columns=columns)]
+    for path in sorted(folder.glob("*/findings.csv")):
+        groups = read_table(path).groupby("claim", sort=False)
+        first = groups[["statement", "replicates", "verdict"]].first()
+        parts.append(first.assign(notebook=path.parent.name, cases=groups.size()).reset_index()[columns])
+    return pd.concat(parts, ignore_index=True)
+
+
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as words: numbers with 3 significant digits, yes and no, p-values never 0, nothing for NaN.
 

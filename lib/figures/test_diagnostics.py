@@ -1,45 +1,54 @@
-"""The effects of both probes in one figure."""
+"""Normal Q-Q plots of the differences that both probes test."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
+from scipy.stats import beta, norm
 
-from clip360.figures.style import PAGE, VERDICT_COLOURS, VERDICT_MARKERS, image_set_label, model_label
-
-EFFECT = "rank-biserial correlation"
+from clip360.figures.style import PAGE, image_set_label, model_label
 
 
-def effect_forest(textual: pd.DataFrame, visual: pd.DataFrame) -> Figure:
-    """Effects (interval) of both probes, for every model and image set: one mark for each test.
+def qq_plots(pairs: pd.DataFrame, *, alpha: float) -> Figure:
+    """Standardised differences s - s^u and |s - s^δ| against normal quantiles: a row for each experiment, a column for each model.
 
-    Right of 0 the cue raises the score, or the shift changes it by less than β. Blue where H0 is rejected after Holm's
-    correction, orange where it is not.
+    ``pairs`` holds one comparison of each experiment, in the columns of ``stats.test_diagnostics.paired_scores``. Grey: where normal
+    differences lie with probability 1 - α, point by point (quantiles of order statistics are beta quantiles).
     """
-    rows = textual[["model", "image_set"]].drop_duplicates().reset_index(drop=True)
-    labels = [f"{model_label(row.model)}, {image_set_label(row.image_set)}" for row in rows.itertuples()]
-    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(PAGE, 0.5 * len(rows) + 0.9))
-    for axis, tests, rejected, title in (
-        (axes[0], textual[textual["view"] == "panorama"], "reject", "format cues: generic cues from top to bottom"),
-        (axes[1], visual, "stable", r"shifts: $\delta$ from 1/8 (top) to 7/8"),
-    ):
-        axis.axvline(0, color="0.6", linewidth=0.8)
-        for k, row in rows.iterrows():
-            part = tests[(tests.model == row.model) & (tests.image_set == row.image_set)]
-            place = k + np.linspace(-0.3, 0.3, len(part))
-            for verdict, colour in VERDICT_COLOURS.items():
-                chosen = (part[rejected] == verdict).to_numpy()
-                below, above = part.effect - part.effect_low, part.effect_high - part.effect
-                axis.errorbar(
-                    part.effect[chosen],
-                    place[chosen],
-                    xerr=[below[chosen].clip(lower=0), above[chosen].clip(lower=0)],
-                    fmt=VERDICT_MARKERS[verdict],
-                    color=colour,
-                    markersize=3,
-                    linewidth=0.8,
-                )
-        axis.set(title=title, xlim=(-1.05, 1.05), xlabel=EFFECT)
-    axes[0].set_yticks(range(len(rows)), labels)
-    axes[0].invert_yaxis()
+    experiments, models, sets = (pairs[name].unique() for name in ("experiment", "model", "image_set"))
+    figure, axes = plt.subplots(
+        len(experiments),
+        len(models),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+        figsize=(PAGE, 1.9 * len(experiments) + 0.4),
+    )
+    for (row, experiment), (column, model) in ((r, c) for r in enumerate(experiments) for c in enumerate(models)):
+        axis = axes[row, column]
+        of_panel = pairs[(pairs.experiment == experiment) & (pairs.model == model)]
+        for image_set, colour, marker in zip(sets, sns.color_palette("colorblind"), "os^Dv", strict=False):
+            part = of_panel[of_panel.image_set == image_set]
+            difference = np.sort(part.x - part.y if experiment == "textual" else (part.x - part.y).abs())
+            n = len(difference)
+            place = norm.ppf((np.arange(1, n + 1) - 0.5) / n)
+            standard = (difference - difference.mean()) / difference.std(ddof=1)
+            axis.plot(place, standard, marker, color=colour, markersize=1.6, label=image_set_label(image_set))
+        low, high = (
+            norm.ppf(beta.ppf(q, np.arange(1, n + 1), np.arange(n, 0, -1))) for q in (alpha / 2, 1 - alpha / 2)
+        )
+        axis.fill_between(place, low, high, color="0.85", linewidth=0, zorder=0)
+        axis.axline((0, 0), slope=1, color="0.4", linewidth=0.7, zorder=0)
+        if row == 0:
+            axis.set_title(model_label(model))
+        if row == len(experiments) - 1:
+            axis.set_xlabel("normal quantile")
+    for axis, experiment in zip(axes[:, 0], experiments, strict=True):
+        axis.set_ylabel(LABELS[experiment])
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, markerscale=3)
     return figure
+
+
+LABELS = {"textual": "$s - s^u$, standardised", "visual": r"$|s - s^\delta|$, standardised"}

@@ -72,16 +72,17 @@ def layer_lines(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def token_maps(maps: Mapping[str, Tensor], panoramas: Mapping[str, Tensor]) -> Figure:
-    """How far each patch's token moves: maps [rows, columns] by title, over a panorama uint8 [3, H, 2H] where there is one."""
-    figure, axes = plt.subplots(1, len(maps), figsize=(PAGE, PAGE / len(maps) / 2 + 0.45))
-    top = max(part.max().item() for part in maps.values())
-    for axis, (title, part) in zip(axes, maps.items(), strict=True):
-        if title in panoramas:
-            axis.imshow(panoramas[title].permute(1, 2, 0).numpy(), extent=(0, 2, 1, 0))
-        alpha = 0.5 if title in panoramas else 1
-        shown = axis.imshow(part.numpy(), extent=(0, 2, 1, 0), cmap="inferno", alpha=alpha, vmin=0, vmax=top)
-        axis.set_title(title)
+def token_maps(maps: Mapping[str, Tensor], panorama: Tensor) -> Figure:
+    """How far each patch's token moves: maps [rows, columns] by title beside the panorama uint8 [3, H, 2H], on one scale of colour."""
+    figure, axes = plt.subplots(2, -(-(len(maps) + 1) // 2), figsize=(PAGE, PAGE / 2 + 0.2))
+    for axis in axes.flat:
         axis.axis("off")
-    figure.colorbar(shown, ax=axes, shrink=0.8, label=r"$1-\cos$")
+    first, *others = axes.flat
+    first.imshow(panorama.permute(1, 2, 0).numpy(), extent=(0, 2, 1, 0))
+    first.set_title("the panorama")
+    top = max(part.max().item() for part in maps.values())
+    for axis, (title, part) in zip(others, maps.items(), strict=False):
+        shown = axis.imshow(part.numpy(), extent=(0, 2, 1, 0), cmap="cividis", vmin=0, vmax=top)
+        axis.set_title(title)
+    figure.colorbar(shown, ax=axes, shrink=0.6, label=r"change of tokens, $1-\cos$")
     return figure

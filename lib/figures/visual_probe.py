@@ -7,12 +7,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, MultipleLocator
+from matplotlib.ticker import MultipleLocator
 from torch import Tensor
 
-from clip360.figures.style import PAGE, VERDICT_COLOURS, VERDICT_MARKERS, image_set_label, model_label
+from clip360.figures.style import ORANGE, PAGE, VERDICT_COLOURS, VERDICT_MARKERS, image_set_label, model_label
 
 CHANGE = r"$|s - s^\delta|$"
+COMPARED = {
+    "mirror": {"color": "0.75"},
+    "shift": {"histtype": "step", "color": ORANGE, "linewidth": 1.2},
+}  # how the changes of ``change_distributions`` are drawn
 VERDICTS = {True: "stable", False: "not shown to be stable"}
 
 
@@ -79,32 +83,38 @@ def shift_curves(curve: pd.DataFrame, tests: pd.DataFrame) -> Figure:
     return figure
 
 
-def shift_polar(curve: pd.DataFrame, bounds: pd.Series) -> Figure:
-    """Median |s - s^δ| in units of β around the circle of shifts.
+def change_distributions(changes: pd.DataFrame, bounds: pd.DataFrame, *, shift_label: str) -> Figure:
+    """How |s - s_flip|, from which β comes, and |s - s^δ| at one shift are distributed over images; β with its interval.
 
-    ``curve`` is the table of ``stats.visual_probe.shift_curve``, ``bounds`` gives β by (model, image_set).
+    ``changes`` is the table of ``stats.stability_ratio.changes_by_control``, ``bounds`` that of ``worst_ratios``; ``shift_label`` names the
+    shift. Each panel's axis ends at the largest 2 % of changes, which the last bin holds.
     """
-    sets = curve.image_set.unique()
+    models, sets = changes.model.unique(), changes.image_set.unique()
     figure, axes = plt.subplots(
-        1, len(sets), squeeze=False, figsize=(PAGE, PAGE / 2), subplot_kw={"projection": "polar"}, sharey=True
+        len(sets), len(models), sharey=True, squeeze=False, figsize=(PAGE, 1.6 * len(sets) + 0.5)
     )
-    around = np.linspace(0, 2 * np.pi, 181)
-    for axis, image_set in zip(axes[0], sets, strict=True):
-        for (model, line_style), part in zip(
-            zip(curve.model.unique(), ("-", "--", ":", "-.", (0, (1, 1))) * 9, strict=False),
-            (part for _, part in curve[curve.image_set == image_set].groupby("model", sort=False)),
-            strict=True,
-        ):
-            closed = pd.concat([part, part.head(1)])
-            ratio = closed["median"] / bounds[model, image_set]
-            axis.plot(2 * np.pi * closed["shift"], ratio, line_style, label=model_label(model), linewidth=1.3)
-        axis.plot(around, np.ones_like(around), color="black", linewidth=0.8)
-        axis.set_theta_zero_location("N")
-        axis.set_theta_direction(-1)
-        axis.set_title(image_set_label(image_set))
-        axis.set_rlabel_position(22)
-        axis.tick_params(pad=-2)
-        axis.yaxis.set_major_locator(MaxNLocator(4))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
+        axis = axes[row, column]
+        part = changes[(changes.model == model) & (changes.image_set == image_set)]
+        bound = bounds[(bounds.model == model) & (bounds.image_set == image_set)].iloc[0]
+        bins = np.linspace(0, part.change.quantile(0.98), 25)
+        for compared, style in COMPARED.items():
+            change = part[part.compared == compared].change
+            weights = np.full(len(change), 100 / len(change))
+            axis.hist(change.clip(upper=bins[-1]), bins, weights=weights, **style)
+        axis.axvspan(bound.beta_low, bound.beta_high, color="black", alpha=0.12, linewidth=0)
+        axis.axvline(bound.beta, color="black", linestyle="--", linewidth=0.8)
+        axis.set_xlim(0, max(bins[-1], bound.beta_high))
+        if row == 0:
+            axis.set_title(model_label(model))
+        if column == 0:
+            axis.set_ylabel(f"{image_set_label(image_set)}\n% of panoramas")
+        if row == len(sets) - 1:
+            axis.set_xlabel("change of the score, points")
+    handles = [
+        Rectangle((0, 0), 1, 1, color="0.75", label="under a mirror"),
+        plt.Line2D([], [], color=ORANGE, linewidth=1.2, label=shift_label),
+        plt.Line2D([], [], color="black", linestyle="--", linewidth=0.8, label=r"bound $\beta$ (interval grey)"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure

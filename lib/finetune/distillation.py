@@ -17,7 +17,7 @@ class Distillation(Objective):
 
     e is the frozen model, ē(I) the normalised mean of its embeddings of ``n_shifts`` shifts of the panorama I, and P a
     perspective view. D(e_θ(P), e(P)) anchors the model on images that have no shifts. Items alternate: one pairs the
-    shifted panorama with the panorama itself, the next with a perspective view.
+    shifted panorama with the panorama itself, the next with a perspective view. At λ = 0 all pair with a perspective view.
     """
 
     def __init__(self, clip: Clip, panoramas: ShiftedPanoramas, texts: Sequence[str], **settings):
@@ -31,6 +31,8 @@ class Distillation(Objective):
 
     def items(self, clip: Clip, *, seed: int, epoch: int) -> list[Item]:
         items = super().items(clip, seed=seed, epoch=epoch)
+        if self.lam == 0:
+            return items
         return [item if k % 2 else item._replace(perspective_view=None) for k, item in enumerate(items)]
 
     def losses(self, network: nn.Module, pair: Pair) -> dict[str, Tensor]:

@@ -18,8 +18,7 @@ from clip360.finetune.objectives import Objective
 from clip360.models.clip import UNREADABLE, Clip, reason
 from clip360.models.pretraining import MAX_LOGIT_SCALE, plain_attention
 
-# The training precision, as accelerate names it, for each precision of the protocol.
-MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "no"}
+MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16"}  # names of accelerate, by the protocol's training_precision
 Log = Callable[[dict[str, float]], None]
 
 
@@ -39,8 +38,9 @@ def fine_tune(
     """Train in place those weights of a model that require a gradient, by an objective: AdamW at a constant rate ``lr``.
 
     Weights are float32 throughout. Where the protocol's precision is ``bfloat16``, the forward pass runs under bfloat16
-    autocast. Where it is ``float16``, training runs in float32 without autocast, as the paper's released training does:
-    only what is embedded without a gradient (the frozen reference above all) is computed in float16.
+    autocast. Where it is ``float16``, training runs in float32 without autocast, as the paper's released training does: the
+    texts that it compares images with are float32 too, and only the frozen scores, and what other methods embed without a
+    gradient, are computed in float16.
 
     After every epoch the state goes to a file in ``checkpoints`` whose name is a digest of all that determines it; a run
     that finds its file continues from there. ``log`` gets one row for every step, also for the steps before a
@@ -50,7 +50,7 @@ def fine_tune(
     """
     accelerator = Accelerator(
         cpu=clip.device.type == "cpu",
-        mixed_precision=MIXED_PRECISION[clip.protocol.precision],
+        mixed_precision=MIXED_PRECISION[clip.protocol.training_precision],
         dataloader_config=DataLoaderConfiguration(split_batches=True),
         # With the released targets most adapters get no gradient, and processes would wait for theirs.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],

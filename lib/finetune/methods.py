@@ -111,6 +111,12 @@ METHODS = {
     # The mean over shifts, distilled into one pass.
     "distilled": AdaptationMethod(*_ATTENTION, Distillation, perspective_views=True),
     "distilled_tower": AdaptationMethod(*_IMAGE_TOWER, Distillation, perspective_views=True),
+    "distilled_canonical": AdaptationMethod(
+        "the image tower, which receives a panorama at its canonical yaw",
+        trainable_parts.canonical_image_tower,
+        Distillation,
+        perspective_views=True,
+    ),
 }
 
 

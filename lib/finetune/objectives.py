@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ class Objective(ABC):
     shifts of a panorama that are averaged or aligned, ``n_worst`` how many of these an objective aligns that picks the
     worst.
 
-    ``reference`` holds the frozen model's outputs by name: text embeddings, and scores or image embeddings, computed in
-    the protocol's precision. ``images_without_gradient`` counts images embedded without a gradient.
+    ``reference`` holds the frozen model's outputs by name: text embeddings in the protocol's training precision, and scores
+    or image embeddings in its precision. ``frozen_texts`` are the text embeddings of the frozen scores, in its precision too.
+    ``images_without_gradient`` counts images embedded without a gradient.
 
     Raises ValueError where λ is not in [0, 1].
     """
@@ -47,7 +49,10 @@ class Objective(ABC):
         self.clamp_at_zero = clip.protocol.clamp_at_zero
         self.images_without_gradient = 0
         self.tokens = clip.tokenize(list(texts)) if trains_text else None
-        self.reference = {"texts": embed_texts(clip, texts)}
+        protocol = replace(clip.protocol, precision=clip.protocol.training_precision)
+        in_training = clip if protocol == clip.protocol else replace(clip, protocol=protocol, text_cache=None)
+        self.reference = {"texts": embed_texts(in_training, texts)}
+        self.frozen_texts = self.reference["texts"] if in_training is clip else embed_texts(clip, texts)
 
     def embed_without_gradient(self, clip: Clip, inputs: Tensor) -> Tensor:
         """Unit embeddings [N, D] of network inputs [N, 3, S, S] by the model's present weights."""
@@ -81,7 +86,7 @@ class ShiftLoss(Objective):
     def __init__(self, clip: Clip, panoramas: ShiftedPanoramas, texts: Sequence[str], **settings):
         super().__init__(clip, panoramas, texts, **settings)
         image_embeds = self.embed_without_gradient(clip, panoramas.inputs)
-        self.reference["scores"] = self.scores(image_embeds, self.reference["texts"][: len(panoramas)])
+        self.reference["scores"] = self.scores(image_embeds, self.frozen_texts[: len(panoramas)])
 
     def losses(self, network: nn.Module, pair: Pair) -> dict[str, Tensor]:
         image_embeds, text_embeds, _ = self.embed(network, torch.cat([pair.shifted, pair.partner]), pair.row)

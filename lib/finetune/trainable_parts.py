@@ -29,6 +29,11 @@ def image_tower(clip: Clip, **_) -> Clip:
     return _train_only(clip, *clip.network.visual.parameters())
 
 
+def canonical_image_tower(clip: Clip, **_) -> Clip:
+    """Train the whole image tower of a model that receives every panorama at its canonical yaw (``at_canonical_yaw``)."""
+    return replace(image_tower(clip), canonical_yaw=True)
+
+
 def text_tower(clip: Clip, **_) -> Clip:
     """Train the whole text tower."""
     return _train_only(clip, *_text_parameters(clip.network))

@@ -77,3 +77,42 @@ def perspective_view(*, yaw: float, pitch: float, fov: float, size: int) -> View
         return (images * 255).round().byte()
 
     return view
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera inside a panorama, angles in degrees: uint8 [B, 3, H, 2H] -> uint8 [B, 3, H / 2, H / 2].
+
+    At a field of view of 90 degrees the picture has about as many pixels as the panorama has in a quarter turn, 2H / 4.
+    """
+
+    yaw: float
+    pitch: float
+    fov: float
+
+    def __call__(self, panoramas: Tensor) -> Tensor:
+        size = panoramas.shape[-2] // 2
+        return perspective_view(yaw=self.yaw, pitch=self.pitch, fov=self.fov, size=size)(panoramas)
+
+
+def cube_faces() -> dict[str, list[Camera]]:
+    """The six faces of a cube, which show every direction once, in the groups of OmniFID (arXiv 2407.18207).
+
+    The four sides are one group: a turn of the panorama by 90 degrees only exchanges them. It also turns the picture that
+    looks up and the one that looks down.
+    """
+    sides = [Camera(yaw, 0.0, 90.0) for yaw in (0.0, 90.0, 180.0, 270.0)]
+    return {"up": [Camera(0.0, 90.0, 90.0)], "down": [Camera(0.0, -90.0, 90.0)], "sides": sides}
+
+
+def tangent_views() -> dict[str, list[Camera]]:
+    """The 18 overlapping views of TanDiT (Çapuk et al., 2025): rows of 3, 6, 6 and 3 at the pitches 67.5, 22.5, -22.5, -67.5.
+
+    Each row is a group, as in the first version of its code; its later version, TangentFID, takes each view alone, and so
+    depends on where a panorama is cut open. The field of view is its nominal 80 degrees.
+    """
+    rows = {"top": (3, 67.5), "upper": (6, 22.5), "lower": (6, -22.5), "bottom": (3, -67.5)}
+    return {
+        name: [Camera(360 / n_views * (k + 0.5), pitch, 80.0) for k in range(n_views)]
+        for name, (n_views, pitch) in rows.items()
+    }

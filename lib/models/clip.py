@@ -35,6 +35,7 @@ class Clip:
     view        what the network receives of a panorama: one of ``protocol.VIEWS``, ``own`` resolved to the mode it stands for
     protocol    every other detail of scoring
     text_cache  None, or the unit embeddings [D] of texts by text: ``embed_texts`` reads it and adds to it
+    canonical_yaw  is a panorama shifted to its canonical yaw before anything else (``at_canonical_yaw``)?
     """
 
     name: str
@@ -44,6 +45,7 @@ class Clip:
     view: str
     protocol: Protocol
     text_cache: dict[str, Tensor] | None = None
+    canonical_yaw: bool = False
 
     @property
     def device(self) -> torch.device:

@@ -1,6 +1,7 @@
 """Training a CLIP from scratch with CLIP's own loss (Radford et al., arXiv 2103.00020)."""
 
 import math
+import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.transforms.functional import center_crop
 from tqdm import tqdm
 
+from clip360.data.prompts import prompt
 from clip360.models.clip import Clip, normalise
 
 MAX_LOGIT_SCALE = math.log(100)
@@ -32,14 +34,19 @@ def count_images(panorama_fraction: float, n_images: int) -> dict[str, int]:
     return {"panoramas": n_panoramas, "views": n_images - n_panoramas}
 
 
-def training_set(folder: Path, *, panorama_fraction: float, n_images: int) -> tuple[Tensor, list[list[str]]]:
-    """``n_images`` images, uint8 [N, 3, S, S], and the captions of each: panoramas first, then perspective views.
+def training_set(
+    folder: Path, *, panorama_fraction: float, n_images: int, cue_reliability: float = 1.0, seed: int = 0
+) -> tuple[Tensor, list[list[str]]]:
+    """``n_images`` images, uint8 [N, 3, S, S], and the texts of each: panoramas first, then perspective views.
 
-    ``folder`` holds panoramas and views, each as .safetensors (images) and .csv (columns image and text, one row per
+    ``folder`` holds panoramas and views, each as .safetensors (images) and .csv (columns image, cue and caption, one row per
     caption). Of a panorama the network receives what open_clip's default transform leaves of it: the central square.
+    The same folder gives a number of views that is always the same first views, whatever the fraction.
+    An image's texts carry the cues of its own kind with the probability ``cue_reliability``, else cues of the other kind (``mix_cues``).
     Raises ValueError where the folder has fewer images than needed.
     """
-    images, captions = [], []
+    images, texts = [], []
+    tables = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in ("panoramas", "views")}
     for kind, count in count_images(panorama_fraction, n_images).items():
         stored = load_file(folder / f"{kind}.safetensors")["images"]
         if count > len(stored):
@@ -47,10 +54,27 @@ def training_set(folder: Path, *, panorama_fraction: float, n_images: int) -> tu
                 f"training needs {count} {kind} but {folder} has {len(stored)}: lower panorama_fraction or n_images,"
                 f" or render more (training_pictures.n_{kind})"
             )
-        table = pd.read_csv(folder / f"{kind}.csv", keep_default_na=False)
         images.append(center_crop(stored[:count], stored.shape[2]))
-        captions += table[table.image < count].groupby("image", sort=True).text.apply(list).tolist()
-    return torch.cat(images), captions
+        table, other = tables[kind], tables["views" if kind == "panoramas" else "panoramas"]
+        table = table[table.image < count]
+        cues = mix_cues(table, sorted(set(other.cue)), reliability=cue_reliability, seed=f"{seed}/cues/{kind}")
+        table = table.assign(text=list(map(prompt, cues, table.caption)))
+        texts += table.groupby("image", sort=True).text.apply(list).tolist()
+    return torch.cat(images), texts
+
+
+def mix_cues(table: pd.DataFrame, other_cues: Sequence[str], *, reliability: float, seed: str) -> list[str]:
+    """The cue of every row of ``table`` (columns image, cue): its own, or with the probability 1 - reliability one of the others.
+
+    All rows of an image have cues of one kind. With ``reliability`` 1 every cue is its own.
+    """
+    if not 0 <= reliability <= 1:
+        raise ValueError(f"cue_reliability is {reliability}: expected a number between 0 and 1")
+    rng = random.Random(seed)
+    wrong = {image for image in dict.fromkeys(table.image) if rng.random() >= reliability}
+    return [
+        rng.choice(other_cues) if image in wrong else cue for image, cue in zip(table.image, table.cue, strict=True)
+    ]
 
 
 def lr_factor(step: int, *, steps: int, warmup_steps: int) -> float:

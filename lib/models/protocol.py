@@ -24,6 +24,11 @@ CHOICES = {
 class Protocol:
     """The defaults are the careful choices; "released" marks what the scripts of arXiv 2604.24642 do.
 
+    One detail has no key: the released scripts decode a file by PIL's convert("RGB") and do nothing else. Here an image is also
+    turned upright as its EXIF data say, laid on black where it is transparent, and scaled to 8 bits where it has 16 bits
+    of grey, which convert would clip. The released decoding shows such images wrongly, and JPEG panoramas without an EXIF
+    orientation, grey ones too, give the same pixels by both.
+
     view           what the network receives of a panorama: ``own`` (the model's own transform; for CLIP, and as released,
                    the square in the middle), ``center_crop``, ``squash``, ``letterbox``, ``wide`` (a network of twice the
                    width), ``multi_view`` (the mean embedding of perspective views around the horizon)
@@ -31,12 +36,14 @@ class Protocol:
     view_fov       their field of view in degrees
     resize         ``pil`` as released, or ``tensor``: batched on the device, which changes one pixel in seven by one level
     activation     of the networks: ``own`` as the architecture says, ``gelu``, ``quick_gelu``
-    precision      ``float32``, or autocast to ``bfloat16`` or ``float16`` (released, for the frozen model)
+    precision      ``float32``, or autocast to ``bfloat16`` or ``float16`` (released, for the frozen model; its training has
+                   no autocast, see ``training_precision``)
     clamp_at_zero  s = max(100 cos, 0); released: s = 100 cos
     decimals       digits that scores are rounded to, or None (released: 4)
-    jpeg_quality   None: images are shifted in memory; or the JPEG quality of the shifted images (released: files on disk)
-    pairing        images and captions are paired by ``name``, or, as released, by sorted ``order`` of all image files (the
-                   released training lists .jpg files alone)
+    jpeg_quality   None: images are shifted in memory; or the JPEG quality of the shifted images (released: files on
+                   disk; their quality is not known, so that the 95 of the profile paper_released is an assumption)
+    pairing        images and captions are paired by ``name``, or, as released, by sorted ``order`` of the image files: of
+                   all for the probes, of those that end in .jpg for the panoramas of fine-tuning
     long_texts     where a model truncates a text: ``report`` it, or stay ``silent`` as released
 
     Raises ValueError for a value outside its range.
@@ -72,6 +79,11 @@ class Protocol:
     def dtype(self) -> torch.dtype | None:
         """The dtype that autocast computes in; None without autocast."""
         return DTYPES[self.precision]
+
+    @property
+    def training_precision(self) -> str:
+        """The precision of fine-tuning: as released, float32 where the frozen model computes in float16."""
+        return "float32" if self.precision == "float16" else self.precision
 
 
 def read_protocol(section: Mapping[str, Any]) -> Protocol:

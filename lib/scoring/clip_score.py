@@ -17,7 +17,7 @@ import pandas as pd
 import torch.nn.functional as F
 from torch import Tensor
 
-from clip360.data.prompts import prompt
+from clip360.data.prompts import TEMPLATE, prompt
 from clip360.models.clip import Clip
 from clip360.scoring.embedding import embed_texts
 
@@ -44,19 +44,31 @@ def cue_measurements(
     generic_cues: Sequence[str],
     *,
     image_set: str,
+    held_out: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """CLIP scores of every image with its own format cue and with each generic cue (arXiv 2604.24642, textual probe).
 
     ``table`` has the columns image, caption, cue; ``image_embeds`` maps the name of a view to [N, D], in the table's order.
-    Measurements with the conditions ``format_cue`` and ``generic_cue``, level NaN, and a last column ``cue``: its words.
+    Measurements with the conditions ``format_cue`` and ``generic_cue``, level NaN, and two last columns: ``cue``, its words, and
+    ``template``. ``held_out`` lists cues that training texts do not have, by kind: as ``paraphrase`` templates, in which the
+    image's own format cue and each generic cue are scored, otherwise words. They are measured with the condition KIND,
+    or in another template with KIND_generic.
     """
-    conditions = [("format_cue", table.cue.tolist()), *(("generic_cue", [cue] * len(table)) for cue in generic_cues)]
+    own, n_images = table.cue.tolist(), len(table)
+    texts = [("format_cue", own, TEMPLATE), *(("generic_cue", [cue] * n_images, TEMPLATE) for cue in generic_cues)]
+    for kind, entries in (held_out or {}).items():
+        if kind != "paraphrase":
+            texts += [(kind, [cue] * n_images, TEMPLATE) for cue in entries]
+            continue
+        for template in entries:
+            texts.append((kind, own, template))
+            texts += [(f"{kind}_generic", [cue] * n_images, template) for cue in generic_cues]
     parts = []
-    for condition, cues in conditions:
-        text_embeds = embed_texts(clip, [prompt(*pair) for pair in zip(cues, table.caption, strict=True)])
+    for condition, cues, template in texts:
+        text_embeds = embed_texts(clip, [prompt(*pair, template) for pair in zip(cues, table.caption, strict=True)])
         for view, embeds in image_embeds.items():
             rows = score_rows(clip, image_set, table.image, condition, math.nan, view, embeds, text_embeds)
-            parts.append(rows.assign(cue=cues))
+            parts.append(rows.assign(cue=cues, template=template))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -118,9 +118,17 @@ def score_folder(
         outdated.unlink()
         _progress_file(outdated).unlink(missing_ok=True)
     _progress_file(partial).unlink()
-    scores = pd.read_csv(folder / SCORES, keep_default_na=False, dtype={"image": str, "caption": str})
+    scores = read_scores(folder)
     write_report(folder / REPORT, scores, image_set, model=clip.name, view=clip.view, n_shifts=n_shifts)
     return scores
+
+
+def read_scores(folder: str | Path) -> pd.DataFrame:
+    """The table that ``score_folder`` wrote into ``folder``; FileNotFoundError where there is none."""
+    path = Path(folder, SCORES)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
+    return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
 
 
 def _fingerprint(clip: Clip, image_set: ImageSet, n_shifts: int) -> str:

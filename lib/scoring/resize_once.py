@@ -23,11 +23,11 @@ def resize_once(clip: Clip, panoramas: Tensor, parallel_map: Callable[..., Itera
     """Panoramas uint8 [B, 3, H, 2H] as the model's transform resizes them before the crop: uint8 [B, 3, S, 2S].
 
     ``parallel_map`` has the signature of ``map``. None where shifts cannot be cropped from the result: under another view
-    than the centre crop, and for sizes that do not divide into whole pixels.
+    than the centre crop, at a canonical yaw, and for sizes that do not divide into whole pixels.
     """
     height, width = panoramas.shape[-2:]
     size, input_width = input_size(clip)
-    if clip.view != "center_crop" or clip.protocol.resize != "pil" or width != 2 * height:
+    if clip.view != "center_crop" or clip.canonical_yaw or clip.protocol.resize != "pil" or width != 2 * height:
         return None
     if size != input_width or width % MARGIN or 2 * size % MARGIN:
         return None

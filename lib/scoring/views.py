@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, center_crop, pil_to_tensor, resize, to_pil_image
 
+from clip360.geometry.canonical_yaw import at_canonical_yaw
 from clip360.geometry.panorama import perspectives
 from clip360.geometry.views import View
 from clip360.models.clip import Clip, normalise
@@ -81,10 +82,14 @@ def input_size(clip: Clip) -> tuple[int, int]:
 def network_views(clip: Clip, images: Tensor) -> Tensor:
     """The images that the network embeds in place of each image [B, 3, H, W]: [B, K, 3, H', W'].
 
-    Under ``multi_view``, the K perspective views around a panorama; else, and for images that are not 2:1, the image itself
-    (K = 1).
+    Images that are not 2:1 are no panoramas and stay as they are (K = 1). A panorama is first shifted to its canonical yaw, if
+    the model says so; under ``multi_view`` the K perspective views around it take its place.
     """
-    if clip.view == "multi_view" and images.shape[-1] == 2 * images.shape[-2]:
+    if images.shape[-1] != 2 * images.shape[-2]:
+        return images[:, None]
+    if clip.canonical_yaw:
+        images = at_canonical_yaw(images)
+    if clip.view == "multi_view":
         protocol = clip.protocol
         return views_around(images, n_views=protocol.n_views, fov=protocol.view_fov, size=images.shape[-2] // 2)
     return images[:, None]

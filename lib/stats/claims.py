@@ -16,6 +16,8 @@ from clip360.stats.inference import Inference
 from clip360.stats.replicates import over_replicates
 
 HOLDS, REFUTED, UNDECIDED = "holds", "refuted", "undecided"
+COLUMNS = ["claim", "statement", "verdict", "case", "unit", "value", "low", "high"]
+COLUMNS += ["replicates", "mean", "mean_low", "mean_high", "spread", "case_verdict", "limit"]
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,13 @@ class Claim:
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim speaks of, with the columns of ``by``, and value, low and high.
 
-        Raises ValueError where a column is missing, no row is selected, two rows have the same keys, or a number is NaN.
+        Raises ValueError where a column is missing, two rows have the same keys, or a number is NaN.
         """
         columns = {self.column: "value", f"{self.column}_low": "low", f"{self.column}_high": "high"}
         missing = [name for name in (*self.by, *columns) if name not in table]
         if missing:
             raise ValueError(f"the claim {self.name}: the table {self.table} has no column {', '.join(missing)}")
         rows = (table.query(self.where) if self.where else table)[[*self.by, *columns]].rename(columns=columns)
-        if rows.empty:
-            raise ValueError(f"the claim {self.name}: no row of the table {self.table} fits `{self.where}`")
         if rows.duplicated(list(self.by)).any():
             raise ValueError(f"the claim {self.name}: rows of {self.table} differ in more than {', '.join(self.by)}")
         if rows[list(columns.values())].isna().any(axis=None):
@@ -69,46 +69,44 @@ class Claim:
         return REFUTED if high < self.above or low > self.below else UNDECIDED
 
 
-def applicable(claims: Sequence[Claim], tables: Mapping[str, Sequence[pd.DataFrame]]) -> list[Claim]:
-    """The claims that this run has rows for: profiles run different models and methods. ``tables`` as in ``judge``."""
-    return [claim for claim in claims if not claim.where or len(tables[claim.table][0].query(claim.where))]
-
-
 def judge(
     claims: Sequence[Claim], tables: Mapping[str, Sequence[pd.DataFrame]], *, inference: Inference
 ) -> pd.DataFrame:
-    """One row for each claim and each row of a table that it speaks of, in the order of the claims.
+    """One row for each claim and each case of it, a row of a table that it speaks of; in the order of the claims.
 
-    ``tables`` maps the name of a table to that of this run and those of its replicates. Columns: claim, statement, ``verdict`` (of the claim
-    as a whole), the keys of the row as ``case`` (``column=value, ...``) and in columns of their own, unit; ``value``, ``low``, ``high`` of this
-    run with its bootstrap interval over images; ``replicates`` (their number), ``mean``, ``mean_low``, ``mean_high``, ``spread`` as by
-    ``over_replicates``, ``case_verdict``, ``limit``. Without replicates, mean and its interval are those of this run.
+    ``tables`` maps the name of a table to that of this run and those of its replicates. Columns:
+
+    ``claim``, ``statement``, ``verdict``  the claim, and the verdict on it as a whole
+    ``case``  the keys of the row as text, ``column=value, ...``; the keys also have columns of their own
+    ``unit``, ``limit``  of the claim
+    ``value``, ``low``, ``high``  of this run, with its bootstrap interval over images; NaN where only replicates have the case
+    ``replicates``, ``mean``, ``mean_low``, ``mean_high``, ``spread``  as by ``over_replicates``; without replicates those of this run
+    ``case_verdict``  the verdict on the case
+
+    A claim of which neither this run nor a replicate has a case, since it speaks of other models, is left out.
     """
-    parts = []
+    parts = [pd.DataFrame(columns=COLUMNS)]
     for claim in claims:
         this_run, *replicates = (claim.rows(table) for table in tables[claim.table])
-        cases = (
-            this_run.merge(
-                over_replicates(replicates, list(claim.by), inference=inference), on=list(claim.by), how="left"
-            )
-            if replicates
-            else (
-                this_run.assign(
-                    replicates=0, mean=this_run.value, mean_low=this_run.low, mean_high=this_run.high, spread=math.nan
-                )
-            )
-        )
-        verdicts = [claim.verdict(low, high) for low, high in zip(cases.mean_low, cases.mean_high, strict=True)]
-        keys = cases[list(claim.by)].astype(str)
-        cases.insert(0, "claim", claim.name)
-        cases.insert(1, "statement", claim.statement)
-        cases.insert(2, "verdict", whole(verdicts))
-        cases.insert(
-            3, "case", keys.apply(lambda row: ", ".join(f"{name}={value}" for name, value in row.items()), axis=1)
-        )
-        cases.insert(4, "unit", claim.unit)
-        parts.append(cases.assign(case_verdict=verdicts, limit=claim.limit))
+        cases = _over_replicates(this_run, replicates, claim, inference)
+        if len(cases):
+            verdicts = [claim.verdict(low, high) for low, high in zip(cases.mean_low, cases.mean_high, strict=True)]
+            case = [", ".join(f"{key}={row[key]}" for key in claim.by) for row in cases.to_dict("records")]
+            of_claim = {"claim": claim.name, "statement": claim.statement, "verdict": whole(verdicts)}
+            cases = cases.assign(**of_claim, case=case, unit=claim.unit, case_verdict=verdicts, limit=claim.limit)
+            parts.append(cases[[*COLUMNS, *claim.by]])
     return pd.concat(parts, ignore_index=True)
+
+
+def _over_replicates(
+    this_run: pd.DataFrame, replicates: Sequence[pd.DataFrame], claim: Claim, inference: Inference
+) -> pd.DataFrame:
+    """The cases of a claim: its keys, the numbers of this run, and those over replicates."""
+    keys = list(claim.by)
+    if replicates:
+        return over_replicates(replicates, keys, inference=inference).merge(this_run, on=keys, how="left")
+    alone = {"mean": this_run.value, "mean_low": this_run.low, "mean_high": this_run.high}
+    return this_run.assign(**alone, replicates=0, spread=math.nan)
 
 
 def whole(verdicts: Sequence[str]) -> str:

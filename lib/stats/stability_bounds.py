@@ -1,14 +1,18 @@
 """The stability bound β from other controls than the mirrored image, and the verdicts under each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from clip360.stats.inference import Inference, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
+from clip360.stats.stability_ratio import worst_ratios
 from clip360.stats.visual_probe import shift_tests, upper_fence
 
-MIRRORED, ANY_CONTROL = "mirror", "any control"
+MIRROR = "mirror"
+CROP_MIRROR = "mirror under the centre crop"
 CONTENT_MATCHED = "center_crop, content-matched"  # a view: the window shifted in itself instead of the panorama
 
 
@@ -25,68 +29,94 @@ def content_matched(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([unshifted, shifted]).assign(view=CONTENT_MATCHED)
 
 
-def beta_by_control(measurements: pd.DataFrame, controls: Sequence[str], *, inference: Inference) -> pd.DataFrame:
-    """β for every model, image set and view by each control alone and by ANY_CONTROL, with its bootstrap interval.
+def control_changes(
+    measurements: pd.DataFrame, controls: Sequence[str]
+) -> dict[str, dict[tuple[str, str, str], pd.Series]]:
+    """|s - s_control| by image for each control and each (model, image_set, view).
 
-    ``controls`` are conditions of the CLIP score that leave the content of a panorama as it is. By ANY_CONTROL the change
-    of an image is the largest that any control makes: β then bounds what every control does.
+    ``controls`` are conditions of the CLIP score that leave the content of a panorama as it is; of a control with several levels the
+    largest change counts. A control without scores is left out. CROP_MIRROR is added: the mirror's change under the centre crop, for every
+    view, because β estimated anew for each view hides that a view changes β too.
     """
-    rows = []
+    changes: dict[str, dict[tuple[str, str, str], pd.Series]] = {control: {} for control in (*controls, CROP_MIRROR)}
     for keys, part in select(measurements, "clip_score", "shift", *controls).groupby(KEYS, sort=False):
         table = by_image(part, ["condition", "level"])
-        changes = table.sub(table["shift", 0.0], axis=0).abs()
-        by_control = {control: changes[control].max(axis=1) for control in controls if control in changes}
-        by_control[ANY_CONTROL] = pd.concat(by_control, axis=1).max(axis=1)
-        for control, change in by_control.items():
-            row = dict(zip(KEYS, keys, strict=True)) | {"control": control, "n": len(change)}
-            row |= with_interval("beta", change.to_numpy(), upper_fence, inference=inference)
-            rows.append(row)
-    return pd.DataFrame(rows)
+        change = table.sub(table["shift", 0.0], axis=0).abs()
+        for control in controls:
+            if control in change:
+                changes[control][keys] = change[control].max(axis=1)
+    mirrored = changes.get(MIRROR, {})
+    for model, image_set, view in mirrored:
+        if (crop := (model, image_set, "center_crop")) in mirrored:
+            changes[CROP_MIRROR][model, image_set, view] = mirrored[crop]
+    return {control: by_keys for control, by_keys in changes.items() if by_keys}
 
 
 def verdicts_by_control(
     measurements: pd.DataFrame,
-    bounds: pd.DataFrame,
+    changes: Mapping[str, Mapping[tuple[str, str, str], pd.Series]],
     *,
     shifts: Sequence[float],
     inference: Inference,
 ) -> pd.DataFrame:
-    """The table ``bounds`` of ``beta_by_control`` with the stability tests under each control, Holm-corrected for each.
+    """One row for each control of ``control_changes`` and each model, image set and view: β and the stability tests under it.
 
-    Adds ``tests`` and ``stable`` (numbers of tested and of stable ``shifts``), ``worst`` (the median change in points at
-    the worst shift) and ``of_beta`` (the same over β), both with the interval of the median.
+    Columns: control, model, image_set, view, n, ``beta`` with its bootstrap interval, ``tests`` (number of tested ``shifts``), ``stable`` and
+    ``stable_uncorrected`` (how many are stable by Holm's correction over them, and by the paper's rule), those of ``worst_ratios``, and
+    ``beta_to_mirror``, β over the mirror's β of the same view, resampled together.
     """
-    shifted = select(measurements, "clip_score", "shift")
+    shifted = select(measurements, "clip_score", "shift", "mirror")
+    counted = replace(inference, n_bootstrap=1)  # verdicts are counted, their effects' intervals are not used
     parts = []
-    for _, bound in bounds.groupby("control", sort=False):
-        betas = bound.set_index(KEYS).beta
-        tested = shifted[shifted.set_index(KEYS).index.isin(betas.index)]
-        tests = shift_tests(tested, shifts=shifts, inference=inference, bounds=betas)
-        groups = tests.groupby(KEYS, sort=False)
-        worst = tests.loc[groups.median_abs_diff.idxmax()].set_index(KEYS)
-        columns = {"tests": groups.size(), "stable": groups.stable.sum(), "worst": worst.median_abs_diff}
-        columns |= {"worst_low": worst.median_abs_diff_low, "worst_high": worst.median_abs_diff_high}
-        parts.append(bound.merge(pd.DataFrame(columns).reset_index(), on=KEYS, validate="1:1"))
+    for control, by_keys in changes.items():
+        bounds = pd.Series({keys: float(upper_fence(change)) for keys, change in by_keys.items()})
+        tested = shifted[shifted.set_index(KEYS).index.isin(bounds.index)]
+        groups = shift_tests(tested, shifts=shifts, inference=counted, bounds=bounds).groupby(KEYS, sort=False)
+        counts = {"tests": groups.size(), "stable": groups.stable.sum()}
+        counts |= {"stable_uncorrected": groups.stable_uncorrected.sum()}
+        ratios = worst_ratios(tested, shifts=shifts, inference=inference, controls=by_keys)
+        relative = _to_mirror(by_keys, changes[MIRROR], inference)
+        ratios = ratios.merge(relative, on=KEYS, validate="1:1")
+        parts.append(pd.DataFrame(counts).reset_index().merge(ratios, on=KEYS, validate="1:1").assign(control=control))
     verdicts = pd.concat(parts, ignore_index=True)
-    ratios = {f"of_beta{end}": verdicts[f"worst{end}"] / verdicts.beta for end in ("", "_low", "_high")}
-    return verdicts.assign(**ratios)
+    first = [*KEYS, "control", "n", "beta", "beta_low", "beta_high"]
+    return verdicts[[*first, *verdicts.columns.drop(first)]]
+
+
+def _to_mirror(
+    by_keys: Mapping[tuple[str, str, str], pd.Series],
+    mirrored: Mapping[tuple[str, str, str], pd.Series],
+    inference: Inference,
+) -> pd.DataFrame:
+    rows = []
+    for keys, change in by_keys.items():
+        both = np.stack([change, mirrored[keys].reindex(change.index)])
+        ratio = with_interval(
+            "beta_to_mirror", both, lambda x: upper_fence(x[0]) / upper_fence(x[1]), inference=inference
+        )
+        rows.append(dict(zip(KEYS, keys, strict=True)) | ratio)
+    return pd.DataFrame(rows)
 
 
 def bound_comparison(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model, image set and view, in words: β and stable shifts by the mirror, and by ANY_CONTROL."""
-    by_control = {
-        name: verdicts[verdicts.control == control].set_index(KEYS)
-        for name, control in (("mirror", MIRRORED), ("any control", ANY_CONTROL))
+    """In words, one row for each control, model and image set of a view's verdicts: β, stable shifts by both rules, and the worst shift over β."""
+    columns = {
+        "control": verdicts.control,
+        "model": verdicts.model,
+        "image_set": verdicts.image_set,
+        "beta": _intervals(verdicts, "beta"),
+        "stable, uncorrected": _counts(verdicts, "stable_uncorrected"),
+        "stable, Holm": _counts(verdicts, "stable"),
+        "worst shift / beta": _intervals(verdicts, "of_beta"),
+        "mean shift / beta": _intervals(verdicts, "of_beta_mean"),
     }
-    columns = {}
-    for name, rows in by_control.items():
-        columns[f"beta, {name}"] = _intervals(rows, "beta")
-        columns[f"stable, {name}"] = [f"{stable} of {tests}" for stable, tests in rows[["stable", "tests"]].to_numpy()]
-    mirrored = by_control["mirror"]
-    columns["worst shift"] = _intervals(mirrored, "worst")
-    return pd.DataFrame(columns, index=mirrored.index).reset_index()
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def _counts(rows: pd.DataFrame, name: str) -> list[str]:
+    return [f"{stable} of {tests}" for stable, tests in rows[[name, "tests"]].to_numpy()]
 
 
 def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
     values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy()
-    return [f"{value:.1f} [{low:.1f}, {high:.1f}]" for value, low, high in values]
+    return [f"{value:.2g} [{low:.2g}, {high:.2g}]" for value, low, high in values]

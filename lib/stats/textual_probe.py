@@ -1,6 +1,6 @@
 """Does a format cue raise the CLIP score, and does it do so because of the format? (arXiv 2604.24642, textual probe)"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,17 @@ from clip360.stats.measurements import select
 from clip360.stats.signed_rank import differences, require_size, signed_rank
 
 KEYS = ["view", "model", "image_set", "generic_cue"]
+FORMAT, PARAPHRASE = "format", "paraphrase"
+# Kinds of cues: the conditions under which their texts and those of the generic cues that they are compared with are measured.
+KINDS = {
+    FORMAT: ("format_cue", "generic_cue"),
+    "parts": ("parts", "generic_cue"),
+    PARAPHRASE: (PARAPHRASE, f"{PARAPHRASE}_generic"),
+    "unseen": ("unseen", "generic_cue"),
+}
+SAME_SCORES = (
+    "every score with the format cue equals that with the generic cue: check the cues and the model's text tower"
+)
 SAME_GAIN = (
     "a cue gains as much on the panoramas as on their perspective views, for every image: check the control's views"
 )
@@ -24,16 +35,17 @@ def cue_test(s: np.ndarray, s_u: np.ndarray, *, inference: Inference) -> dict[st
     means, the columns of ``signed_rank``, and the median of s - s_u with its bootstrap interval. Raises ValueError
     for scores that are not finite, or equal in all pairs.
     """
-    difference = differences(s, s_u)
+    difference = differences(s, s_u, if_equal=SAME_SCORES)
     means = {"n": len(difference), "mean_s": float(np.mean(s)), "mean_su": float(np.mean(s_u))}
     medians = with_interval("median", difference, median, inference=inference)
-    return means | signed_rank(difference, "greater", inference=inference) | medians
+    return means | signed_rank(difference, "greater", alpha=inference.alpha) | medians
 
 
 def cue_tests(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
     """``cue_test`` for every view, model, image set and generic cue of the textual probe's measurements.
 
-    ``p_holm`` is corrected over the generic cues of one view, model and image set; ``reject`` means p_holm < α. Raises
+    ``p_holm`` is corrected over the generic cues of one view, model and image set; ``reject`` means p_holm < α, ``reject_paper``
+    p < α, as the paper has it. Raises
     ValueError where a set has too few images for any test to reject.
     """
     tests = pd.DataFrame(
@@ -42,10 +54,10 @@ def cue_tests(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFra
     families = tests.groupby(["view", "model", "image_set"], sort=False)
     require_size(tests.n.min(), inference.alpha, int(families.size().max()))
     tests["p_holm"] = families.p.transform(holm)
-    tests["reject"] = tests.p_holm < inference.alpha
+    tests["reject"], tests["reject_paper"] = tests.p_holm < inference.alpha, tests.p < inference.alpha
     columns = ["model", "image_set", "view", "generic_cue", "n", "mean_s", "mean_su", "W", "p", "p_holm", "effect"]
     medians = ["median", "median_low", "median_high"]
-    return tests[[*columns, "effect_low", "effect_high", "reject", *medians, "p_sign", "required_n"]]
+    return tests[[*columns, "effect_low", "effect_high", "reject", "reject_paper", *medians, "p_sign", "required_n"]]
 
 
 def cue_contrasts(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
@@ -73,24 +85,96 @@ def cue_contrasts(measurements: pd.DataFrame, *, inference: Inference) -> pd.Dat
     return contrasts
 
 
-def summarise_cues(tests: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model and image set: tests rejected, and effects and contrast as medians over the generic cues."""
+def cue_gains(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Gain of every image by each cue over the mean of the generic cues, on its panorama and on its perspective view.
+
+    Columns model, image_set, ``kind`` (one of KINDS, where measured), ``cue`` (its words, or the template of a paraphrase), image,
+    ``panorama`` and ``perspective`` (the gains, in points of the CLIP score), and ``excess``, their difference. Generic cues stand in the
+    same template as the cue. Raises ValueError where a view of an image is missing.
+    """
+    scores = measurements[measurements.measure == "clip_score"]
+    parts = []
+    for kind, (condition, generic) in KINDS.items():
+        keys = ["model", "image_set", "view", "image"] + (["template"] if kind == PARAPHRASE else [])
+        s = scores[scores.condition == condition]
+        s_u = scores[scores.condition == generic].groupby(keys, observed=True).value.mean().rename("generic")
+        gains = s.merge(s_u, left_on=keys, right_index=True, how="left", validate="many_to_one")
+        words = gains.template if kind == PARAPHRASE else gains.cue
+        parts.append(gains.assign(kind=kind, cue=words, gain=gains.value - gains.generic))
+    gains = pd.concat(parts, ignore_index=True)
+    keys = ["model", "image_set", "kind", "cue", "image"]
+    wide = gains.pivot(index=keys, columns="view", values="gain").reset_index().rename_axis(columns=None)
+    for row in wide[wide[[PANORAMA, PERSPECTIVE]].isna().any(axis=1)].itertuples():
+        raise ValueError(f"{row.model}, {row.image_set}: {row.image} lacks a score under {row.cue}: score the set anew")
+    order = [dict.fromkeys(gains[name]) for name in ("model", "image_set", "kind", "cue")]
+    for name, names in zip(("model", "image_set", "kind", "cue"), order, strict=True):
+        wide[name] = pd.Categorical(wide[name], list(names))
+    wide = wide.sort_values(keys, ignore_index=True).astype(dict.fromkeys(keys[:4], str))
+    return wide.assign(excess=wide[PANORAMA] - wide[PERSPECTIVE])
+
+
+def contrast_table(gains: pd.DataFrame, keys: Sequence[str], *, inference: Inference) -> pd.DataFrame:
+    """Gain and contrast as medians over images, for each combination of ``keys`` among the columns of ``cue_gains``.
+
+    An image's gains by several cues are averaged first. ``gain`` is that on panoramas, ``control_gain`` that on perspective
+    views, ``contrast`` the median of the excess gain of an image, each in points with its bootstrap interval. ``relative`` is the contrast
+    over that of the format cues for the same images, NaN where theirs is not above 0; ``p`` is that of the two-sided signed-rank
+    test of the excess, and each row is a family of its own.
+    """
+    rows = []
+    with_format_cue = gains[gains.kind == FORMAT].set_index(["model", "image_set", "image"]).excess.sort_index()
+    for values, part in gains.groupby(list(keys), sort=False):
+        images = part.groupby("image", sort=True)[[PANORAMA, PERSPECTIVE, "excess"]].mean()
+        row = dict(zip(keys, values, strict=True)) | {"n": len(images)}
+        for name, column in (("gain", PANORAMA), ("control_gain", PERSPECTIVE), ("contrast", "excess")):
+            row |= with_interval(name, images[column].to_numpy(), median, inference=inference)
+        own = with_format_cue[part.model.iloc[0], part.image_set.iloc[0]].reindex(images.index).to_numpy()
+        row |= _relative(images.excess.to_numpy(), own, inference=inference)
+        test = pg.wilcoxon(images.excess, alternative="two-sided", correction=False).iloc[0]
+        rows.append(row | {"p": positive(test.p_val), "effect": float(test.RBC)})
+    return pd.DataFrame(rows)
+
+
+def _relative(excess: np.ndarray, own: np.ndarray, *, inference: Inference) -> dict[str, float]:
+    """Ratio of two medians over the same images [N], with its interval; NaN where the second is not above 0."""
+    if with_interval("own", own, median, inference=inference)["own_low"] <= 0:
+        return dict.fromkeys(("relative", "relative_low", "relative_high"), np.nan)
+    pair = np.stack([excess, own])
+    return with_interval("relative", pair, lambda x: median(x[0]) / median(x[1]), inference=inference)
+
+
+def extreme_images(gains: pd.DataFrame, model: str, image_set: str, *, count: int) -> pd.DataFrame:
+    """The ``count`` images whose panorama gains most by its own format cue, and least: columns image, cue, panorama, perspective."""
+    own = gains[(gains.kind == FORMAT) & (gains.model == model) & (gains.image_set == image_set)]
+    ordered = own.sort_values([PANORAMA, "image"], ascending=False, ignore_index=True)
+    shown = pd.concat([ordered.head(count), ordered.tail(count)])
+    return shown[["image", "cue", PANORAMA, PERSPECTIVE]].reset_index(drop=True)
+
+
+def summarise_cues(tests: pd.DataFrame, contrasts: pd.DataFrame, kinds: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model and image set, from the tables of the cues of the image set (the paper's format cues).
+
+    ``contrast``      points by which a panorama gains more than its perspective view (``contrast_table``): it decides
+    ``above_control`` generic cues over which the contrast is above 0, corrected by Holm (``cue_contrasts``)
+    ``gain``, ``control_gain``  the two gains in points
+    ``rejected``, ``rejected_paper``  the paper's tests, which have no control, with Holm's correction and without
+    ``effect``, ``effect_on_control``  their rank-biserial correlations, medians over the generic cues
+    """
     keys = ["model", "image_set"]
-
-    def over_generic_cues(frame: pd.DataFrame, column: str) -> pd.Series:
-        return frame.groupby(keys, sort=False)[column].median()
-
     on_panoramas, on_control = (tests[tests["view"] == view] for view in (PANORAMA, PERSPECTIVE))
-    rejected = on_panoramas.groupby(keys, sort=False).reject.agg(lambda reject: f"{reject.sum()} of {len(reject)}")
-    columns = {
-        "rejected": rejected,
-        "effect": over_generic_cues(on_panoramas, "effect"),
-        "effect_on_control": over_generic_cues(on_control, "effect"),
-        "contrast": over_generic_cues(contrasts, "contrast"),
-        "contrast_low": over_generic_cues(contrasts, "contrast_low"),
-        "contrast_high": over_generic_cues(contrasts, "contrast_high"),
-    }
-    return pd.DataFrame(columns).reset_index()
+    above = contrasts.assign(above=contrasts.reject & (contrasts.contrast > 0)).groupby(keys, sort=False).above
+    columns = {"above_control": above.agg(_count)}
+    columns |= {"rejected": on_panoramas.groupby(keys, sort=False).reject.agg(_count)}
+    columns |= {"rejected_paper": on_panoramas.groupby(keys, sort=False).reject_paper.agg(_count)}
+    columns |= {"effect": on_panoramas.groupby(keys, sort=False).effect.median()}
+    columns |= {"effect_on_control": on_control.groupby(keys, sort=False).effect.median()}
+    numbers = [f"{name}{end}" for name in ("contrast", "gain", "control_gain") for end in ("", "_low", "_high")]
+    probed = kinds[kinds.kind == FORMAT].set_index(keys)[numbers]
+    return probed.join(pd.DataFrame(columns)).reset_index()
+
+
+def _count(reject: pd.Series) -> str:
+    return f"{reject.sum()} of {len(reject)}"
 
 
 def cue_pairs(measurements: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:

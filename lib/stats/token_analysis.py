@@ -21,6 +21,12 @@ STATISTICS = {  # of the rows built in ``positional_ablations``
     "recall": lambda x: x[4].mean(-1),
 }
 
+SEAM_STATISTICS = {  # of the rows built in ``seam_effect``
+    "drop": lambda x: x[0].mean(-1),
+    "drop_of_sd": lambda x: x[0].mean(-1) / np.sqrt(x[2].mean(-1)),
+    "variance_left": lambda x: x[1].sum(-1) / x[2].sum(-1),
+}
+
 
 def positional_ablations(rolls: pd.DataFrame, *, inference: Inference) -> pd.DataFrame:
     """One row for each model, image set, view and ablation, of measurements under rolls of the network's input.
@@ -62,9 +68,10 @@ def _scores(part: pd.DataFrame, positional_embedding: str, whole_patches_only: b
 def seam_effect(rolls: pd.DataFrame, visibility: pd.DataFrame, *, width: int, inference: Inference) -> pd.DataFrame:
     """Does a seam that cuts an object change the score? Seam through an object minus seam in an empty direction.
 
-    One row for each model, image set and view that shows the whole panorama: ``drop``, the mean difference in points, and
-    ``variance_left``, the variance over rolls with the seam in an empty direction over that of all rolls (both unbiased),
-    with bootstrap intervals over the images that have at least two rolls of each kind.
+    One row for each model, image set and view that shows the whole panorama: ``drop``, the mean difference in points; ``drop_of_sd``,
+    the same over the root mean variance over all rolls, which says how large it is beside what a roll changes anyway; and
+    ``variance_left``, the variance over rolls with the seam in an empty direction over that of all rolls (both unbiased).
+    Each has its bootstrap interval over the images that have at least two rolls of each kind.
 
     ``rolls`` as in ``positional_ablations``; ``visibility`` has one row for each of the ``width`` columns in which an
     object is visible: image_set, image, object, column, fraction.
@@ -85,8 +92,8 @@ def seam_effect(rolls: pd.DataFrame, visibility: pd.DataFrame, *, width: int, in
                 numbers.append([s[cuts].mean() - s[~cuts].mean(), s[~cuts].var(ddof=1), s.var(ddof=1)])
         numbers = np.array(numbers).T
         row = dict(zip(KEYS, keys, strict=True)) | {"n": numbers.shape[1]}
-        row |= with_interval("drop", numbers, lambda x: x[0].mean(-1), inference=inference)
-        row |= with_interval("variance_left", numbers, lambda x: x[1].sum(-1) / x[2].sum(-1), inference=inference)
+        for name, statistic in SEAM_STATISTICS.items():
+            row |= with_interval(name, numbers, statistic, inference=inference)
         rows.append(row)
     return pd.DataFrame(rows)
 

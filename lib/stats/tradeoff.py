@@ -156,17 +156,19 @@ def tradeoff_table(
     ``inter_image_cosine``  mean cosine between different images, 1 where they collapsed; ``inter_image_cosine_change``
 
     Further: ``method`` (with its view), ``view`` ("protocol" where the run names none), ``lam``, ``shift_range``, ``lr`` and ``epochs`` of
-    the run (NaN and "none" where nothing was trained), ``usual`` as by ``usual_runs``, ``reference``, ``role`` and ``n`` of the image set, and ``stable_fraction``, ``stable_fraction_own``, ``stable_fraction_reference``: the
-    fraction of the shifts that are stable by the reference's β, by the model's own β, and for the reference.
+    the run (NaN and "none" where nothing was trained), ``usual`` as by ``usual_runs``, ``reference``, ``role`` and ``n`` of the image set, and ``beta`` of the reference and ``beta_own``, and ``stable_fraction``,
+    ``stable_fraction_own``, ``stable_fraction_reference``: the fraction of the shifts that are stable by the reference's β, by the model's own β, and for the reference.
     """
     usual = usual_runs(specs)
-    stable = tests.groupby(["model", "image_set"])[["stable", "stable_own"]].mean()
+    stable = tests.groupby(["model", "image_set"])[["stable", "stable_own", "beta", "beta_own"]].mean()
     rows = []
     for (name, image_set), outcome in measured.items():
         spec, shift_range = specs[name], specs[name].get("shift_range")
         verdicts = {
             "stable_fraction": stable.stable.get((name, image_set)),
             "stable_fraction_own": stable.stable_own.get((name, image_set)),
+            "beta": stable.beta.get((name, image_set)),
+            "beta_own": stable.beta_own.get((name, image_set)),
             "stable_fraction_reference": stable.stable.get((frozen[name], image_set)),
         }
         row = {

@@ -14,14 +14,33 @@ SAME = 0.05  # difference in the visible fraction of every object up to which tw
 def split(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Variance of scores [N, C, P] of every image over contents C and positions P, as (content, position), each [N].
 
-    Law of total variance: ``content`` is the variance over C of the mean over P, the effect of the content wherever it
-    lies; ``position`` the mean over C of the variance over P, the variation of the score at the same content. They add up
-    to the variance over C and P.
+    ``content`` is the variance over C of what a content scores wherever it lies; ``position`` the mean over C of the
+    variance over P, the variation of the score at the same content.
+
+    The scores of an image are a two-way layout without replication: s(c, p) = μ + a(c) + b(p) + g(c, p), with variances
+    σ_a², σ_b² and σ_g² of the effects. The mean over P positions still varies by g / P, so that its variance over C is
+    σ_a² + σ_g² / P, more than σ_a². The mean square of the interaction, Σ (s - s_c - s_p + s_cp)² / ((C - 1)(P - 1)) with the
+    means s_c over P, s_p over C and s_cp over both, has the expectation σ_g², and is subtracted (expected mean squares:
+    Searle, Casella and McCulloch, Variance Components, 1992, chapter 4). The result is the mean covariance over C
+    between the scores at two different positions. It can be negative for a single image; sums over images are cut at 0.
+
+    Variances are over a whole turn in equal steps and divide by C and P, not by C - 1 and P - 1. With C = P this leaves
+    content / (content + position) unbiased: σ_a² / (σ_a² + σ_b² + σ_g²). Without the subtraction it is 1 / (P + 1) where
+    σ_a = σ_b = 0. An interaction whose mean over the P positions is 0, as a smooth one's over a whole turn, adds nothing to
+    be subtracted: then ``content`` is too small by at most ``position`` / (P - 1).
 
     >>> split(np.array([[[1.0, 3.0], [5.0, 7.0]]]))
     (array([4.]), array([1.]))
+    >>> split(np.array([[[1.0, 3.0], [3.0, 1.0]], [[1.0, 3.0], [5.0, 3.0]]]))
+    (array([-1.,  0.]), array([1., 1.]))
     """
-    return scores.mean(2).var(1), scores.var(2).mean(1)
+    n_contents, n_positions = scores.shape[1:]
+    by_content, position = scores.mean(2), scores.var(2).mean(1)
+    content = by_content.var(1)
+    if min(n_contents, n_positions) > 1:
+        deviation = scores - by_content[:, :, None] - scores.mean(1)[:, None] + scores.mean((1, 2))[:, None, None]
+        content = content - (deviation**2).sum((1, 2)) / (n_contents * n_positions * (n_positions - 1))
+    return content, position
 
 
 def contents_and_positions(scores: pd.DataFrame, *, n_windows: int) -> np.ndarray:
@@ -43,8 +62,8 @@ def decompose(measurements: pd.DataFrame, *, n_windows: int, inference: Inferenc
 
     ``sd``                root mean square over images of the standard deviation of the score over shifts, in points
     ``content_sd``, ``position_sd``  the two parts of ``split``, as standard deviations in points
-    ``content_fraction``  fraction of the content in the variance of ``split``
-    ``relative_to_crop``  position variance over the whole variance under the centre crop
+    ``content_fraction``  content over content + position
+    ``relative_to_crop``  position variance over content + position under the centre crop
 
     Each has its bootstrap interval over images. Raises ValueError where the view center_crop is not measured.
     """
@@ -97,12 +116,13 @@ def in_window_control(measurements: pd.DataFrame, *, n_windows: int, inference: 
 
 
 def _root_mean(x: np.ndarray) -> np.ndarray:
-    return np.sqrt(x[0].mean(-1))
+    """Root of the mean of the only row, 0 where the mean is negative, as an estimated variance can be."""
+    return np.sqrt(np.maximum(x[0].mean(-1), 0))
 
 
 def _ratio(x: np.ndarray) -> np.ndarray:
-    """Sum of the first row over sum of the second, 0 where nothing varies."""
-    above, below = x[0].sum(-1), x[1].sum(-1)
+    """Sum of the first row over sum of the second, 0 where nothing varies, and where the first sum is negative."""
+    above, below = np.maximum(x[0].sum(-1), 0), x[1].sum(-1)
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 

@@ -1,6 +1,6 @@
 """Views of a panorama compared: how stable its score is, and how well the model finds its text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,10 +8,16 @@ import pandas as pd
 from clip360.stats.inference import Inference, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
 
+REFERENCE = "center_crop"  # the released view
 STATISTICS = {  # of the rows built in ``compare_views``
     "sd": lambda x: np.sqrt(x[0].mean(-1)),
     "recall": lambda x: x[1].mean(-1),
     "relative_sd": lambda x: np.sqrt(x[0].mean(-1)) / x[2].std(-1),
+}
+COMPARISONS = {  # of these rows with those of the reference below them
+    "sd_to_crop": lambda x: STATISTICS["sd"](x[:3]) / STATISTICS["sd"](x[3:]),
+    "relative_sd_to_crop": lambda x: STATISTICS["relative_sd"](x[:3]) / STATISTICS["relative_sd"](x[3:]),
+    "recall_gain": lambda x: STATISTICS["recall"](x[:3]) - STATISTICS["recall"](x[3:]),
 }
 
 
@@ -26,23 +32,38 @@ def compare_views(measurements: pd.DataFrame, passes: Mapping[str, float], *, in
     ``relative_sd``  ``sd`` over the standard deviation of the averaged score between images: the effect of a rotation of
                   the camera in units of the differences between panoramas
 
-    The last three have bootstrap intervals over images.
+    ``sd_to_crop``, ``relative_sd_to_crop``  ``sd`` and ``relative_sd`` over those of the centre crop without averaging, of the same images
+    ``recall_gain``  ``recall`` minus that of the centre crop without averaging
+
+    All but the cost have bootstrap intervals over images. Raises ValueError where the view center_crop is not measured.
     """
     rows = []
-    for keys, part in measurements.groupby(KEYS, sort=False):
-        scores = by_image(select(part, "clip_score", "shift"))
-        ranks = by_image(select(part, "image_to_text_rank", "shift"))
-        averaged_ranks = by_image(select(part, "image_to_text_rank", "averaged"))
-        for count in (1, *map(int, averaged_ranks.columns)):
-            averaged = average(scores.to_numpy(), count)
-            hits = (ranks if count == 1 else averaged_ranks[[count]]) == 1
-            numbers = np.stack([averaged.var(1), hits.mean(axis=1), averaged.mean(1)])
-            row = dict(zip(KEYS, keys, strict=True))
-            row |= {"n_shifts_averaged": count, "passes": passes[keys[2]] * count, "n": len(scores)}
-            for name, statistic in STATISTICS.items():
-                row |= with_interval(name, numbers, statistic, inference=inference)
-            rows.append(row)
+    for (model, image_set), group in measurements.groupby(["model", "image_set"], sort=False):
+        by_view = {view: _averages(part) for view, part in group.groupby("view", sort=False)}
+        if REFERENCE not in by_view:
+            raise ValueError(f"views are {', '.join(by_view)}: expected {REFERENCE} among them, to compare with")
+        for view, by_count in by_view.items():
+            for count, numbers in by_count.items():
+                row = dict(zip(KEYS, (model, image_set, view), strict=True))
+                row |= {"n_shifts_averaged": count, "passes": passes[view] * count, "n": numbers.shape[1]}
+                both = np.concatenate([numbers, by_view[REFERENCE][1]])
+                for name, statistic in (STATISTICS | COMPARISONS).items():
+                    row |= with_interval(name, both, statistic, inference=inference)
+                rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _averages(part: pd.DataFrame) -> dict[int, np.ndarray]:
+    """By number of averaged shifts: variance over starts, hit rate over starts, and mean of every image's averaged score, [3, N]."""
+    scores = by_image(select(part, "clip_score", "shift"))
+    ranks = by_image(select(part, "image_to_text_rank", "shift"))
+    averaged_ranks = by_image(select(part, "image_to_text_rank", "averaged"))
+    numbers = {}
+    for count in (1, *map(int, averaged_ranks.columns)):
+        averaged = average(scores.to_numpy(), count)
+        hits = (ranks if count == 1 else averaged_ranks[[count]]) == 1
+        numbers[count] = np.stack([averaged.var(1), hits.mean(axis=1), averaged.mean(1)])
+    return numbers
 
 
 def average(scores: np.ndarray, count: int) -> np.ndarray:
@@ -52,29 +73,3 @@ def average(scores: np.ndarray, count: int) -> np.ndarray:
     array([[2., 4.]])
     """
     return scores.reshape(len(scores), count, -1).mean(1)
-
-
-def recommend_views(table: pd.DataFrame, budgets: Sequence[float]) -> pd.DataFrame:
-    """For each budget of passes the row of ``compare_views`` with the least relative_sd that costs no more.
-
-    Means over models and image sets decide. A view is left out if for some model and image set the whole interval of its
-    recall lies below the recall of the released view, the centre crop without averaging. ``relative_sd`` and ``recall``
-    are means, ``relative_sd_max`` and ``recall_min`` the extremes.
-    """
-    groups = ["model", "image_set"]
-    crop = table[(table["view"] == "center_crop") & (table.n_shifts_averaged == 1)].set_index(groups).recall
-    worse = table.recall_high < table.join(crop.rename("crop_recall"), on=groups).crop_recall
-    grouped = table.assign(worse=worse).groupby(["view", "n_shifts_averaged", "passes"], sort=False)
-    means = grouped.agg(
-        relative_sd=("relative_sd", "mean"),
-        relative_sd_max=("relative_sd", "max"),
-        recall=("recall", "mean"),
-        recall_min=("recall", "min"),
-        worse=("worse", "any"),
-    ).reset_index()
-    admissible = means[~means.worse].drop(columns="worse")
-    rows = [
-        admissible[admissible.passes <= budget].nsmallest(1, "relative_sd").assign(budget=budget) for budget in budgets
-    ]
-    chosen = pd.concat(rows, ignore_index=True)
-    return chosen[["budget", *chosen.columns.drop("budget")]]

@@ -45,7 +45,7 @@ def stability_test(s: np.ndarray, s_shift: np.ndarray, *, beta: float, inference
         f"every change |s - s^δ| equals the bound β = {beta:g}: no test can decide, check the control that gives β"
     )
     excess = differences(change, np.full_like(change, beta), if_equal=at_bound)
-    test = signed_rank(excess, "less", inference=inference)
+    test = signed_rank(excess, "less", alpha=inference.alpha)
     return {"n": len(change), "beta": beta} | medians | test
 
 
@@ -75,8 +75,8 @@ def shift_tests(
     """``stability_test`` for every model, image set and view and every one of ``shifts`` (fractions of the width).
 
     ``bounds`` gives β by (model, image_set, view); by default the mirrored images of the same rows give it.
-    ``p_holm`` is corrected over the shifts of one model, image set and view; ``stable`` means p_holm < α. Raises ValueError where a set has too few
-    images for any test to reject.
+    ``p_holm`` is corrected over the shifts of one model, image set and view; ``stable`` means p_holm < α, ``stable_uncorrected`` p < α, as in
+    the paper. Raises ValueError where a set has too few images for any test to reject.
     """
     rows = []
     for keys, part in select(measurements, "clip_score", "shift", "mirror").groupby(KEYS, sort=False):
@@ -90,7 +90,7 @@ def shift_tests(
     families = tests.groupby(KEYS, sort=False)
     require_size(tests.n.min(), inference.alpha, int(families.size().max()))
     tests["p_holm"] = families.p.transform(holm)
-    tests["stable"] = tests.p_holm < inference.alpha
+    tests["stable"], tests["stable_uncorrected"] = tests.p_holm < inference.alpha, tests.p < inference.alpha
     columns = [
         *KEYS,
         "shift",
@@ -104,7 +104,8 @@ def shift_tests(
         "effect_low",
         "effect_high",
     ]
-    return tests[[*columns, "stable", "median_abs_diff_low", "median_abs_diff_high", "p_sign", "required_n"]]
+    columns += ["stable", "stable_uncorrected", "median_abs_diff_low", "median_abs_diff_high", "p_sign", "required_n"]
+    return tests[columns]
 
 
 def shift_curve(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -119,16 +120,29 @@ def shift_curve(measurements: pd.DataFrame) -> pd.DataFrame:
     return curve.rename_axis([*KEYS, "shift"]).reset_index()
 
 
-def summarise_shifts(tests: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model, image set and view: β, how many shifts are stable, the worst shift's median in units of β."""
+def score_ranges(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the unshifted images: n, minimum, mean, maximum and standard deviation, by model, image set and view."""
+    unshifted = select(measurements, "clip_score", "shift")
+    groups = unshifted[unshifted.level == 0].groupby(KEYS, sort=False).value
+    columns = {"n": groups.size(), "minimum": groups.min(), "mean": groups.mean(), "maximum": groups.max()}
+    return pd.DataFrame(columns | {"sd": groups.std()}).reset_index()
+
+
+def summarise_shifts(tests: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model, image set and view: how many shifts are stable, and the columns of ``worst_ratios``.
+
+    ``tests`` and ``ratios`` are the tables of ``shift_tests`` and ``worst_ratios``. ``stable`` counts by Holm's correction over these shifts,
+    ``stable_uncorrected`` as in the paper.
+    """
     groups = tests.groupby(KEYS, sort=False)
-    worst = tests.loc[groups.median_abs_diff.idxmax()].set_index(KEYS)
-    columns = {
-        "beta": groups.beta.first(),
-        "stable": groups.stable.agg(lambda stable: f"{stable.sum()} of {len(stable)}"),
-        "worst_shift": worst["shift"],
-        "of_beta": worst.median_abs_diff / worst.beta,
-        "of_beta_low": worst.median_abs_diff_low / worst.beta,
-        "of_beta_high": worst.median_abs_diff_high / worst.beta,
-    }
-    return pd.DataFrame(columns).reset_index()
+    columns = {name: groups[name].agg(count_true) for name in ("stable", "stable_uncorrected")}
+    return pd.DataFrame(columns).reset_index().merge(ratios, on=KEYS, validate="1:1")
+
+
+def count_true(verdicts: pd.Series) -> str:
+    """How many of some tests reject, in words.
+
+    >>> count_true(pd.Series([True, False, True]))
+    '2 of 3'
+    """
+    return f"{verdicts.sum()} of {len(verdicts)}"

@@ -128,10 +128,34 @@ def test_viewpoint_consistency_is_the_cosine_with_the_first_viewpoint(clip, imag
     table = viewpoint_consistency(
         evaluation_of(clip, 2), PANORAMA, "offset_consistency", {0.0: here, 0.5: there}, None, "photo"
     )
-    assert set(table.measure) == {"cosine"} and set(table.condition) == {"camera_offset"}
-    assert table[table.level == 0.0].value.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
-    assert table[table.level == 0.5].value.tolist() == pytest.approx((here * there).sum(-1).tolist())
+    assert set(table.measure) == {"cosine", "scene_rank"} and set(table.condition) == {"camera_offset"}
+    cosines = table[table.measure == "cosine"]
+    assert cosines[cosines.level == 0.0].value.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
+    assert cosines[cosines.level == 0.5].value.tolist() == pytest.approx((here * there).sum(-1).tolist())
     shifted = viewpoint_consistency(
         evaluation_of(clip, 2), PANORAMA, "shift_consistency", {0.0: here, 45.0: there}, ["beach", "forest"], "photo"
     )
-    assert set(shifted.condition) == {"shift"} and shifted.measure.value_counts().to_dict() == {"cosine": 4, "rank": 4}
+    assert set(shifted.condition) == {"shift"} and shifted.measure.value_counts().to_dict() == {
+        "cosine": 4,
+        "rank": 4,
+        "scene_rank": 4,
+    }
+
+
+def test_the_rank_of_the_own_scene_survives_a_collapse(clip, image_embeds):
+    """Embeddings moved almost to one point: cosines near 1, and the ranks of a loop as before."""
+    here, other = image_embeds[PANORAMA].double(), image_embeds[CROP].double()
+    centre = F.normalize(torch.ones_like(here[0]), dim=0)
+    flat = [F.normalize(x - (x @ centre)[:, None] * centre, dim=-1) for x in (here, here + 5 * other)]
+    tables = []
+    for distance in (0.0, 50.0):
+        first, second = (F.normalize(x + distance * centre, dim=-1) for x in flat)
+        at = {0.0: first, 1.0: second}
+        table = viewpoint_consistency(evaluation_of(clip, len(here)), PANORAMA, "offset_consistency", at, None, "photo")
+        tables.append(table[table.level == 1.0].set_index("measure").value)
+    scattered, collapsed = tables
+    expected = [
+        sum(float(flat[1][k] @ x) >= float(flat[1][k] @ flat[0][k]) - 1e-9 for x in flat[0]) for k in range(len(here))
+    ]
+    assert scattered["scene_rank"].tolist() == collapsed["scene_rank"].tolist() == expected and max(expected) > 1
+    assert scattered["cosine"].max() < 0.95 and collapsed["cosine"].min() > 0.99

@@ -17,10 +17,13 @@ from clip360.finetune.losses import alignment, contrastive, worst_views
 from clip360.finetune.methods import METHODS, find_method, load_finetuned, save_finetuned, trained_weights
 from clip360.finetune.model_card import model_card
 from clip360.finetune.training_records import read_log, read_runs, training_costs, update_norms
+from clip360.geometry.canonical_yaw import at_canonical_yaw
 from clip360.geometry.panorama import circular_shift, perspective
+from clip360.geometry.views import Shift, perspective_view
 from clip360.models.clip import load_clip
 from clip360.models.heads import Gate, Reprojected
 from clip360.models.protocol import Protocol
+from clip360.scoring.embedding import embed_images
 from tests.small_clips import small_clip
 
 N, N_SHIFTS = 6, 4
@@ -42,6 +45,7 @@ NAMES = {  # with what the names of the trained weights begin
     "text_head": ("text_head.",),
     "omniview": ("image_head.", "network.visual.", "network.logit_scale"),
     "distilled": ("visual.",),
+    "distilled_canonical": ("visual.",),
 }
 
 
@@ -262,6 +266,43 @@ def test_the_distilled_mean_by_a_plain_loop(base):
         clip.network.visual.proj.neg_()  # a model whose image embeddings are all opposite to the frozen ones
     losses = objective.losses(clip.network, batch_of(objective, [Item(1, 0, 0, 2)]))
     assert losses["anchor"].item() == pytest.approx(2, abs=1e-5) and losses["consistency"].item() == 0
+
+
+def test_without_consistency_every_item_anchors_a_perspective_view(base):
+    clip = load_clip(base)
+    objective = objective_of(clip, "distilled_canonical", lam=0.0)
+    items = objective.items(clip, seed=0, epoch=0)
+    assert all(item.perspective_view is not None for item in items) and sorted(item.row for item in items) == [
+        *range(N)
+    ]
+    losses = objective.losses(clip.network, batch_of(objective, items))
+    assert losses["loss"].item() == pytest.approx(losses["teacher"].item() + losses["anchor"].item())
+    assert losses["teacher"] > 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"view": "squash"}, {"view": "squash", "resize": "tensor"}, {"view": "center_crop"}]
+)
+def test_at_its_canonical_yaw_a_panorama_has_one_embedding_and_other_images_keep_theirs(base, changes, tmp_path):
+    clip = find_method("distilled_canonical").attach(load_clip(base, protocol=Protocol(**changes)), **LORA)
+    save_finetuned(clip, tmp_path, method="distilled_canonical", lora=LORA, images={}, **RUN)
+    loaded = load_finetuned(load_clip(base, protocol=Protocol(**changes)), tmp_path)
+    views = {
+        0: Shift(0.0),
+        1: Shift(3 / 64),
+        2: Shift(0.5),
+        "crop": perspective_view(yaw=9.0, pitch=0.0, fov=75.0, size=32),
+    }
+    frozen, canonical = (
+        embed_images(x, [PANORAMAS], views, total=N) for x in (load_clip(base, protocol=Protocol(**changes)), loaded)
+    )
+    assert torch.equal(canonical[1], canonical[0]) and torch.equal(canonical[2], canonical[0])
+    assert not torch.allclose(frozen[2], frozen[0], atol=1e-3)
+    assert torch.equal(canonical["crop"], frozen["crop"])
+    expected = embed_images(
+        load_clip(base, protocol=Protocol(**changes)), [at_canonical_yaw(PANORAMAS)], {0: Shift(0.0)}, total=N
+    )
+    assert torch.allclose(canonical[0], expected[0], atol=1e-6)
 
 
 def test_a_closed_gate_is_the_identity_and_opens():

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from clip360.data.prompts import prompt
 from clip360.geometry.views import perspective_view
 from clip360.models.clip import WEIGHTS, load_clip, new_clip, normalise, save_weights, write_configuration
-from clip360.models.pretraining import count_images, train_clip, training_set
+from clip360.models.pretraining import count_images, mix_cues, train_clip, training_set
 from clip360.scoring.clip_score import cue_measurements
 from clip360.scoring.embedding import embed_images, truncated
 from tests.small_clips import small_clip
@@ -79,17 +79,36 @@ def test_a_training_set_has_the_fraction_of_panoramas_and_all_captions_of_each_i
     for kind, shape in (("panoramas", (4, 3, 8, 16)), ("views", (8, 3, 8, 8))):
         images = torch.arange(shape[0], dtype=torch.uint8)[:, None, None, None].expand(shape).contiguous()
         save_file({"images": images + (100 if kind == "panoramas" else 0)}, tmp_path / f"{kind}.safetensors")
-        rows = [{"image": k, "text": f"{kind} {k}, caption {c}"} for k in range(shape[0]) for c in range(2)]
+        cue = "360 photo" if kind == "panoramas" else "view"
+        rows = [{"image": k, "cue": cue, "caption": f"{kind} {k}, {c}"} for k in range(shape[0]) for c in range(2)]
         pd.DataFrame(rows).to_csv(tmp_path / f"{kind}.csv", index=False)
     images, captions = training_set(tmp_path, panorama_fraction=0.25, n_images=8)
     assert images.shape == (8, 3, 8, 8)
     assert images[:, 0, 0, 0].tolist() == [100, 101, 0, 1, 2, 3, 4, 5]
-    assert captions[1] == ["panoramas 1, caption 0", "panoramas 1, caption 1"]
-    assert captions[2] == ["views 0, caption 0", "views 0, caption 1"]
+    assert captions[1] == ["This is a 360 photo of panoramas 1, 0", "This is a 360 photo of panoramas 1, 1"]
+    assert captions[2] == ["This is a view of views 0, 0", "This is a view of views 0, 1"]
     with pytest.raises(ValueError, match=r"training needs 8 panoramas but .* has 4: lower panorama_fraction"):
         training_set(tmp_path, panorama_fraction=1.0, n_images=8)
     with pytest.raises(ValueError, match="panorama_fraction is 1.5: expected a number between 0 and 1"):
         count_images(1.5, 8)
+    held, texts = training_set(tmp_path, panorama_fraction=0.0, n_images=6)
+    assert torch.equal(held, images[2:]) and texts == captions[2:]  # the same views, without the panoramas
+
+    _, wrong = training_set(tmp_path, panorama_fraction=0.25, n_images=8, cue_reliability=0.0)
+    assert wrong[1] == ["This is a view of panoramas 1, 0", "This is a view of panoramas 1, 1"]
+    assert wrong[2] == ["This is a 360 photo of views 0, 0", "This is a 360 photo of views 0, 1"]
+
+
+def test_cues_are_right_with_the_given_probability_and_of_one_kind_for_an_image():
+    table = pd.DataFrame({"image": np.repeat(np.arange(4000), 2), "cue": "photo"})
+    mixed = mix_cues(table, ["360 image", "360 photo"], reliability=0.75, seed="0")
+    right = pd.Series([cue == "photo" for cue in mixed]).groupby(table.image).agg(["min", "max"])
+    assert (right["min"] == right["max"]).all()
+    assert abs(right["min"].mean() - 0.75) < 4 * (0.75 * 0.25 / 4000) ** 0.5
+    assert set(mixed) == {"photo", "360 image", "360 photo"}
+    assert mixed == mix_cues(table, ["360 image", "360 photo"], reliability=0.75, seed="0")
+    assert mixed != mix_cues(table, ["360 image", "360 photo"], reliability=0.75, seed="1")
+    assert mix_cues(table, [], reliability=1.0, seed="0") == table.cue.tolist()
 
 
 def test_scores_equal_a_plain_loop(folder):
@@ -99,22 +118,26 @@ def test_scores_equal_a_plain_loop(folder):
     table = pd.DataFrame({"image": [f"{k}.jpg" for k in range(5)], "caption": list("abcab"), "cue": ["360 photo"] * 5})
     views = {"panorama": lambda x: x, "perspective": perspective_view(yaw=0, pitch=0, fov=75, size=32)}
     image_embeds = embed_images(clip, panoramas.split(2), views, total=5)
-    measurements = cue_measurements(clip, table, image_embeds, ["photo", "image"], image_set="set")
+    held_out = {"unseen": ["surround shot"], "paraphrase": ["{caption} in {cue}"]}
+    measurements = cue_measurements(clip, table, image_embeds, ["photo", "image"], image_set="set", held_out=held_out)
     assert list(measurements.columns) == [
-        *("model", "image_set", "image", "measure", "condition", "level", "view", "value", "cue")
+        *("model", "image_set", "image", "measure", "condition", "level", "view", "value", "cue", "template")
     ]
-    assert len(measurements) == 5 * 2 * 3
+    assert len(measurements) == 5 * 2 * 7
     assert set(measurements.measure) == {"clip_score"} and measurements.level.isna().all()
     assert measurements.groupby("condition").cue.unique().map(list).to_dict() == {
         "format_cue": ["360 photo"],
         "generic_cue": ["photo", "image"],
+        "unseen": ["surround shot"],
+        "paraphrase": ["360 photo"],
+        "paraphrase_generic": ["photo", "image"],
     }
     for row in measurements.itertuples():
         k = int(row.image[0])
         image = views[row.view](panoramas[k : k + 1])[0]
         with torch.no_grad():
             image_embed, text_embed, _ = clip.network(
-                clip.preprocess(as_pil(image))[None], clip.tokenize([prompt(row.cue, table.caption[k])])
+                clip.preprocess(as_pil(image))[None], clip.tokenize([prompt(row.cue, table.caption[k], row.template)])
             )
         assert row.value == pytest.approx(max(100 * float((image_embed * text_embed).sum()), 0), abs=1e-4)
 

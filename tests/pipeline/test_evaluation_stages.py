@@ -18,7 +18,7 @@ from pipeline.outputs import (
     write_text_embeddings,
     written_at_once,
 )
-from pipeline.parameters import Parameters, parse, validate
+from pipeline.parameters import Parameters, PretrainedModel, parse, validate
 from pipeline.profiles import compose
 from tests.small_clips import TEXT, VISION, small_clip
 
@@ -82,6 +82,8 @@ def test_all_stages_pair_images_and_captions_as_the_protocol_says(params, pairin
     assert received == [expected]
 
     received.clear()
+    if pairing == "order":  # of the panoramas of fine-tuning only those in .jpg files count
+        (tmp_path / "finetune" / "images" / "0.png").touch()
     rendered = {"finetune": params.rendered_sets["finetune"]}
     params = params.model_copy(update={"rendered_sets": rendered})
     assert pairs(match_attributes.read_training_scenes(params)[1]) == expected
@@ -106,6 +108,20 @@ def test_unknown_names_are_reported_with_the_choices(params, monkeypatch):
         evaluate_model.main("big")
     with pytest.raises(ValueError, match="has no model big: choose one of clip_p00, clip_p30"):
         train_clip.main("big")
+
+
+def test_a_run_with_a_view_of_its_own_is_measured_beside_the_frozen_model_in_that_view(params, tmp_path):
+    """A run without one, or with that of the protocol, needs no other measurement than the frozen model's."""
+    small_clip(tmp_path / "results" / "tiny" / "models" / "small")
+    write_text_embeddings({"a text": torch.ones(2)}, params, "small")
+    run = params.finetune.runs["tiny_p30_attention_l050"].model_copy(update={"model": "small"})
+    own = run.model_copy(update={"view": "squash"})
+    runs = {"run": run, "own": own, "same": run.model_copy(update={"view": params.protocol.view})}
+    params = params.model_copy(update={"finetune": params.finetune.model_copy(update={"runs": runs})})
+    measured = {name: list(evaluate_model.references(params, name)) for name in runs}
+    assert measured["run"] == measured["same"] == []
+    (frozen,) = measured["own"]
+    assert (frozen.name, frozen.view, list(frozen.text_cache)) == ("small, squash", "squash", ["a text"])
 
 
 def test_a_stage_without_its_argument_prints_its_usage(capsys):
@@ -156,8 +172,8 @@ def training_pictures(folder: Path) -> None:
             {"images": torch.randint(256, (n, 3, 32, width), generator=generator).byte()},
             folder / f"{part}.safetensors",
         )
-        texts = [f"This is a photo of number {k}" for k in range(n)]
-        pd.DataFrame({"image": range(n), "caption_number": 0, "text": texts}).to_csv(
+        texts = [f"number {k}" for k in range(n)]
+        pd.DataFrame({"image": range(n), "caption_number": 0, "cue": "photo", "caption": texts}).to_csv(
             folder / f"{part}.csv", index=False
         )
     labels = pd.DataFrame({"scene_category": ["beach"] * 256, "shape": ["cube"] * 256, "colour": ["red"] * 256})
@@ -176,7 +192,10 @@ def test_a_model_is_trained_saved_and_evaluated(params, tmp_path, monkeypatch):
     optimisation = params.pretraining.optimisation.model_copy(update={"steps": 2, "batch_size": 8, "warmup_steps": 1})
     pretraining = params.pretraining.model_copy(
         update={
-            "panorama_fraction": {"small": 0.25, "other": 0.0},
+            "models": {
+                "small": PretrainedModel(panorama_fraction=0.25),
+                "other": PretrainedModel(panorama_fraction=0.0, n_images=48),
+            },
             "n_images": 64,
             "architecture": architecture,
             "optimisation": optimisation,
@@ -192,19 +211,19 @@ def test_a_model_is_trained_saved_and_evaluated(params, tmp_path, monkeypatch):
         history = pd.read_csv(params.results / "pretraining" / f"{model}_history.csv")
         assert history.columns.tolist() == ["step", "loss", "logit_scale"] and len(history) == 2
     evaluate_pretraining.main()
-    table = pd.read_csv(params.results / "pretraining_evaluation.csv")
-    assert table.columns.tolist() == ["model", "task", "n", "score", "chance"]
-    assert table.model.unique().tolist() == ["small", "other"] and len(table) == 2 * 6
+    table = pd.read_parquet(params.results / "pretraining_evaluation.parquet")
+    assert table.columns.tolist() == ["model", "task", "image", "hit", "chance"]
+    assert table.model.unique().tolist() == ["small", "other"] and table.task.nunique() == 6
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_without_trained_models_the_evaluation_is_an_empty_table(params, monkeypatch):
-    pretraining = params.pretraining.model_copy(update={"panorama_fraction": {}})
+    pretraining = params.pretraining.model_copy(update={"models": {}})
     params = params.model_copy(update={"pretraining": pretraining, "training_pictures": None})
     for stage in (train_clip, evaluate_pretraining):
         monkeypatch.setattr(stage, "read_params", lambda: params)
     evaluate_pretraining.main()
-    table = pd.read_csv(params.results / "pretraining_evaluation.csv")
-    assert table.columns.tolist() == ["model", "task", "n", "score", "chance"] and table.empty
+    table = pd.read_parquet(params.results / "pretraining_evaluation.parquet")
+    assert table.columns.tolist() == ["model", "task", "image", "hit", "chance"] and table.empty
     with pytest.raises(ValueError, match="has no model small: this profile trains no model"):
         train_clip.main("small")

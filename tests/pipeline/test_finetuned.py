@@ -40,6 +40,25 @@ def test_panoramas_and_captions_are_paired_as_the_protocol_says(params, pairing,
     assert validation.table.image.tolist() == images[2:] and validation.name == "validation"
 
 
+def test_by_order_only_files_that_end_in_jpg_are_counted(params):
+    """As the released training lists them; the released probes list all images."""
+    for folder in (params.finetune.image_set, params.finetune.offset_image_set):
+        for name in ("0.png", "b.JPG", "b.jpeg"):
+            Image.new("RGB", (8, 4)).save(Path(folder, "images", name))
+    with pytest.raises(ValueError, match="has no row in captions.csv"):
+        read_training_panoramas(params)
+    params.protocol.pairing = "order"
+    training, validation = read_training_panoramas(params)
+    offset = read_offset_panoramas(params, training)
+    assert training.table.image.tolist() == offset.table.image.tolist() == ["a.jpg", "b.jpg"]
+    assert validation.table.image.tolist() == ["c.jpg"]
+    Path(params.finetune.image_set, "images", "a.jpg").unlink()
+    with pytest.raises(
+        ValueError, match="3 captions but there are 2 images that end in .jpg: .* or set protocol.pairing"
+    ):
+        read_training_panoramas(params)
+
+
 def test_without_validation_panoramas_all_are_trained_on(params):
     params.finetune.n_validation = 0
     training, validation = read_training_panoramas(params)

@@ -13,31 +13,39 @@ from tests.copies import call, succeeds
 
 FIGURES = Path("results/tiny/figures")
 COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables rely on
-    "00b_pretraining/pretraining_evaluation": "task,n,chance,",
-    "01_textual_probe/cue_tests": "model,image_set,view,generic_cue,n,mean_s,mean_su,W,p,p_holm,effect,ci_low,ci_high,reject,",
-    "01_textual_probe/summary": "model,image_set,rejected,effect,effect_on_control,contrast,contrast_low,contrast_high",
-    "02_visual_shift_probe/shift_tests": "model,image_set,view,shift,n,beta,median_abs_diff,W,p,p_holm,effect,ci_low,ci_high,stable,",
+    "00b_pretraining/pretraining_evaluation": "model,task,n,chance,score,score_low,score_high,times_chance,",
+    "01_textual_probe/cue_tests": "model,image_set,view,generic_cue,n,mean_s,mean_su,W,p,p_holm,effect,effect_low,effect_high,reject,reject_paper,",
+    "01_textual_probe/cue_kinds": "model,image_set,kind,n,gain,gain_low,gain_high,control_gain,",
+    "01_textual_probe/summary": "model,image_set,contrast,contrast_low,contrast_high,gain,gain_low,gain_high,control_gain,",
+    "02_visual_shift_probe/shift_tests": "model,image_set,view,shift,n,beta,median_abs_diff,W,p,p_holm,effect,effect_low,effect_high,stable,stable_uncorrected,",
+    "02_visual_shift_probe/summary": "model,image_set,view,stable,stable_uncorrected,n,beta,beta_low,beta_high,worst_shift,of_beta,",
+    "02_visual_shift_probe/findings": "claim,statement,verdict,case,unit,",
+    "03_statistics/findings": "claim,statement,verdict,case,unit,",
+    "03_statistics/rule_fractions": "experiment,model,image_set,rule,tests,rejected,",
     "03_statistics/normality": "experiment,model,image_set,compared,n,W,p,normal",
     "03_statistics/verdicts": "experiment,model,image_set,compared,n,paper,holm,sign,interval,equivalent,minimum_n,required_n",
     "05_tradeoff/tradeoff": "model,base_model,method,view,lambda,shift_range,lr,epochs,usual,reference,image_set,role,n,",
-    "05b_protocol_ablations/protocol_ablations": "ablation,model,image_set,n,score_change,",
-    "06_crop_or_model/variance_decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content_sd,content_sd_low,content_sd_high,position_sd,",
-    "06_crop_or_model/stability_bounds": "model,image_set,view,control,n,beta,",
-    "06_crop_or_model/view_comparison": "model,image_set,view,n_shifts_averaged,passes,n,sd,",
-    "06_crop_or_model/findings": "claim,finding,model,finetuning,image_set,measure,value,low,high,verdict",
-    "06b_panorama_fraction/trends": "image_set,measure,replicates,rho,minimum,maximum,p,p_holm",
     "05_tradeoff/distance": "model,instability_ratio,",
+    "05b_protocol_ablations/protocol_ablations": "ablation,model,image_set,n,score_change,score_change_low,score_change_high,score_change_of_beta,",
+    "06_crop_or_model/variance_decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content_sd,content_sd_low,content_sd_high,position_sd,",
+    "06_crop_or_model/stability_bounds": "model,image_set,view,control,n,beta,beta_low,beta_high,tests,stable,stable_uncorrected,worst_shift,of_beta,",
+    "06_crop_or_model/view_comparison": "model,image_set,view,n_shifts_averaged,passes,n,sd,",
+    "06_crop_or_model/findings": "claim,statement,verdict,case,unit,",
+    "06b_panorama_fraction/differences": "comparison,model,reference,image_set,measure,difference,difference_low,difference_high",
+    "06b_panorama_fraction/trends": "image_set,measure,replicates,rho,minimum,maximum,p,p_holm",
     "07_adaptation_methods/methods": "method_family,model,base_model,method,view,lambda,shift_range,lr,epochs,usual,reference,",
     "07_adaptation_methods/comparison": "method_family,method,model,lambda,passes,best_of_family,versus,passes_versus,kind,measure,"
     "value,value_low,value_high",
     "07_adaptation_methods/dominance": "method,versus,passes,replicates,instability_high,weakest,loss_low,dominates",
-    "08_capabilities/zero_shot_classification": "model,view,task,n,top1,top1_single,top5,calibration_error,chance",
-    "08_capabilities/fine_grained_attributes": "model,view,measure,subset,n,mean_rank,mean_rank_low,mean_rank_high,chance,advantage",
-    "08_capabilities/matching": "model,measure,colour,material,pattern,shape,hard,medium,easy,trivial,sum,image_to_text,text_to_image",
-    "08_capabilities/linear_probes": "model,task,n,probe,chance,zero_shot",
-    "08_capabilities/viewpoint_consistency": "model,image_set,view,task,level,cosine,scene_category",
-    "08b_adaptation_costs/retrieval": "model,view,direction,n,R@1,R@5,R@10,median_rank",
-    "08b_adaptation_costs/capability_changes": "model,base_model,method,lambda,shift_range,task,view,n,frozen,finetuned,change,",
+    "08_capabilities/zero_shot_classification": "model,view,task,n,top1,top1_low,top1_high,top1_single,top5,calibration_error,chance,times_chance,",
+    "08_capabilities/fine_grained_attributes": "model,view,measure,subset,n,mean_rank,chance,advantage,advantage_low,advantage_high,p,p_holm,decided",
+    "08_capabilities/presence": "model,n,auc,auc_low,auc_high,p,p_holm,decided",
+    "08_capabilities/view_costs": "model,task,other,n,level_panorama,",
+    "08_capabilities/matching": "model,task,measure,n,level,level_low,level_high,gain,gain_low,gain_high,p,p_holm,decided",
+    "08_capabilities/linear_probes": "model,task,n,probe,probe_low,probe_high,chance,zero_shot,",
+    "08_capabilities/viewpoint_consistency": "model,view,task,level,n,same_scene,same_scene_low,same_scene_high,scene_category,",
+    "08b_adaptation_costs/retrieval": "model,view,direction,n,R@1,R@1_low,R@1_high,R@5,",
+    "08b_adaptation_costs/capability_changes": "model,base_model,reference,method,lambda,shift_range,task,view,n,frozen,frozen_low,frozen_high,",
     "09_score_your_panoramas/scores": "image,caption,score,robust,spread,worst,worst_yaw,seam",
     "10_claims/claims": "claim,paper,model,finetuning,image_set,measure,tests,value,low,high,verdict,replicates,same_verdict,minimum,maximum",
 }
@@ -165,7 +173,7 @@ def test_a_parameter_out_of_range_is_reported_by_every_stage(clone):
     done = call(clone, "dvc", "repro", "visual_probe")
     params.write_text(before)
     assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
-    assert "`visual_probe.alpha` is 1.5: expected" in done.stdout + done.stderr
+    assert "`inference.alpha` is 1.5: expected" in done.stdout + done.stderr
     assert call(clone, "dvc", "repro", "visual_probe").returncode == 0
 
 

@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.parameters import parse
@@ -41,6 +42,29 @@ def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypat
 
 
 def test_names_of_fine_tuning_runs_are_unique_over_all_profiles():
-    """Only they distinguish the stages `finetune@RUN`, and all profiles share dvc.lock."""
-    names = [run for profile in profile_names() for run in parse(compose(profile), profile)["finetune"]["runs"]]
-    assert len(names) == len(set(names)) > len(profile_names())
+    """Only they distinguish the stages `finetune@RUN`, and all profiles but replicates, which run in copies, share dvc.lock."""
+    profiles = [profile for profile in profile_names() if not profile.startswith("replicate")]
+    names = [run for profile in profiles for run in parse(compose(profile), profile)["finetune"]["runs"]]
+    assert len(names) == len(set(names)) > len(profiles)
+
+
+def test_replicates_have_the_runs_of_the_default_and_no_seed_of_another():
+    """Claims match their rows by name. The seeds of scenes, weights and draws are all different."""
+    default, seeds = parse(compose("world"), "world"), []
+    for name in ("world", *(f"replicate{k}" for k in range(1, 6))):
+        sections = parse(compose(name), name)
+        assert sections["finetune"]["runs"].keys() == default["finetune"]["runs"].keys()
+        scenes, sets = sections["crop_or_model"]["scenes"], sections["rendered_sets"]
+        assert sets["finetune"]["seed"] == sets["finetune_moved"]["seed"]
+        seeds.append(
+            {
+                "probe": scenes["world_outdoor"]["seed"],
+                "finetune": sets["finetune"]["seed"],
+                "pictures": sections["training_pictures"]["seed"],
+                "weights": sections["pretraining"]["optimisation"]["seed"],
+                "draws": sections["finetune"]["optimisation"]["seed"],
+                "resamples": sections["inference"]["seed"],
+                "capabilities": sections["capabilities"]["seed"],
+            }
+        )
+    assert (pd.DataFrame(seeds).nunique() == len(seeds)).all()

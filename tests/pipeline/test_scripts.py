@@ -51,7 +51,7 @@ def repository(tmp_path, monkeypatch) -> Path:
         ),
         (("fetch_model", "clip_p99"), "has no model clip_p99: choose one of none, this profile fetches no model"),
         (("run_notebook", "01_textual"), "there is no such notebook: choose one of 00_world"),
-        (("run_replicate", "seed9"), "there is no replicate seed9 in params.yaml: choose one of seed1"),
+        (("run_replicate", "tiny9"), "there is no profile tiny9: choose one of bits, "),
     ],
 )
 def test_a_script_reports_a_wrong_argument_in_one_sentence(repository, run_script, command, message):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clip360.data.image_set import load_image_set
+from clip360.data.image_set import load_image_set, read_panorama
 from clip360.geometry.panorama import perspective
 from clip360.geometry.views import Mirrored, Shift, Window
 from clip360.models.clip import load_clip
@@ -159,6 +159,29 @@ def test_clamping_and_decimals(folder):
         [44.721359, -95.782628]
     )
     assert scores(decimals=1) == [44.7, 0.0]
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 16, 3), dtype=np.uint8)
+UPSIDE_DOWN = Image.Exif()
+UPSIDE_DOWN[0x0112] = 3
+IMAGE_FILES = {  # name: (image, options of its file, do we decode it as the released scripts do?)
+    "colour.jpg": (Image.fromarray(PIXELS), {}, True),
+    "grey.jpg": (Image.fromarray(PIXELS[..., 0]), {}, True),
+    "print.jpg": (Image.fromarray(PIXELS).convert("CMYK"), {}, True),
+    "colour.png": (Image.fromarray(PIXELS), {}, True),
+    "palette.png": (Image.fromarray(PIXELS).convert("P"), {}, True),
+    "turned.jpg": (Image.fromarray(PIXELS), {"exif": UPSIDE_DOWN}, False),
+    "transparent.png": (Image.fromarray(np.dstack([PIXELS, PIXELS[..., 0]])), {}, False),
+    "deep.png": (Image.fromarray(np.uint16(PIXELS[..., 0]) << 8), {}, False),
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_FILES)
+def test_images_are_decoded_as_released_where_the_released_decoding_is_right(tmp_path, name):
+    image, options, equal = IMAGE_FILES[name]
+    image.save(tmp_path / name, **options)
+    released = np.asarray(Image.open(tmp_path / name).convert("RGB"))
+    assert np.array_equal(read_panorama(tmp_path / name).permute(1, 2, 0), released) == equal
 
 
 def test_pairing_by_order_goes_wrong_with_a_stray_file(tmp_path):

@@ -70,7 +70,6 @@ def test_a_claim_between_two_numbers_is_refuted_on_either_side():
     ("changes", "message"),
     [
         ({"column": "loss"}, "has no column loss, loss_low, loss_high"),
-        ({"where": "view == 'crop'"}, "no row of the table tests fits `view == 'crop'`"),
         ({"where": ""}, "rows of tests differ in more than model, image_set"),
     ],
 )
@@ -78,6 +77,18 @@ def test_a_claim_that_does_not_fit_its_table_is_refused(changes, message):
     claim = Claim(**{**CLAIM.__dict__, **changes})
     with pytest.raises(ValueError, match=message):
         judge([claim], {"tests": [table(1.0)]}, inference=INFERENCE)
+
+
+def test_a_claim_about_other_models_is_left_out_and_one_about_replicates_alone_is_not():
+    other = Claim("other", "Others gain", "tests", "gain", "points", where="model == 'other'", above=0)
+    assert judge([other], {"tests": [table(1.0)]}, inference=INFERENCE).empty
+    replicates = [table(1.0 + k / 10).assign(model="other", view="panorama").head(1) for k in range(5)]
+    findings = judge([other], {"tests": [table(1.0), *replicates]}, inference=INFERENCE)
+    assert (
+        findings.verdict.tolist() == [HOLDS]
+        and findings.value.isna().all()
+        and "this run" not in findings_text(findings)
+    )
 
 
 def test_missing_evidence_is_refused():

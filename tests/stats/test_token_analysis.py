@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clip360.stats.inference import Inference
 from clip360.stats.token_analysis import positional_ablations, seam_effect, token_changes_by_layer
 
-RESAMPLING = {"seed": 0, "n_bootstrap": 100}
+RESAMPLING = {"inference": Inference(alpha=0.01, n_bootstrap=100, seed=0)}
 N, FRACTIONS = 40, np.arange(16) / 16
 WHOLE_PATCHES = np.arange(16) % 2 == 0
 BASE = np.random.default_rng(4).normal(50, 5, N)
@@ -55,6 +56,8 @@ def test_a_seam_that_cuts_an_object_costs_what_was_put_in():
     own["value"] = BASE[own.image] - 3.0 * cut
     row = seam_effect(own, visibility, width=32, **RESAMPLING).iloc[0]
     assert row["drop"] == pytest.approx(-3) and row.variance_left == pytest.approx(0, abs=1e-12)
+    root_mean_variance = np.sqrt(own.groupby("image").value.var().mean())
+    assert row.drop_of_sd == pytest.approx(-3 / root_mean_variance)
 
 
 def test_token_changes_are_means_over_images():

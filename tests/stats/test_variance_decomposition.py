@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clip360.evaluation.view_modes import control_views, view_measurements
 from clip360.models.clip import Clip
+from clip360.stats.inference import Inference
 from clip360.stats.stability_bounds import CONTENT_MATCHED, content_matched
 from clip360.stats.variance_decomposition import (
     column_profile,
@@ -23,7 +24,7 @@ from clip360.stats.variance_decomposition import (
 from tests.grey_panoramas import grey_image_set, one_object
 from tests.small_clips import small_clip
 
-RESAMPLING = {"seed": 0, "n_bootstrap": 100}
+RESAMPLING = {"inference": Inference(alpha=0.01, n_bootstrap=100, seed=0)}
 CONTROLS = control_views(small_shift=0.0625, jpeg_quality=95, resample_scale=0.5)
 EVEN, UNEVEN = torch.ones(32), torch.linspace(0.2, 1.8, 32)  # weights of a network's columns
 
@@ -91,10 +92,62 @@ def test_squashed_all_variance_is_position(tmp_path):
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_the_two_parts_add_up_to_the_whole_variance(seed):
+def test_the_two_parts_and_the_interactions_share_of_the_means_add_up_to_the_whole_variance(seed):
     scores = np.random.default_rng(seed).normal(0, 1, (3, 4, 5))
     content, position = split(scores)
-    np.testing.assert_allclose(content + position, scores.reshape(3, -1).var(1))
+    by_loops = np.zeros(3)
+    for i, c, p in np.ndindex(scores.shape):
+        by_loops[i] += (scores[i, c, p] - scores[i, c].mean() - scores[i, :, p].mean() + scores[i].mean()) ** 2
+    mean_square = by_loops / (3 * 4)
+    np.testing.assert_allclose(content + position + 3 / 4 * mean_square / 5, scores.reshape(3, -1).var(1))
+
+
+def test_the_content_is_the_mean_covariance_between_two_positions():
+    scores = np.random.default_rng(0).normal(0, 1, (1, 8, 8))
+    covariance = np.cov(scores[0].T, ddof=0)  # over contents, between positions
+    assert split(scores)[0] == pytest.approx(covariance[~np.eye(8, dtype=bool)].mean())
+
+
+@pytest.mark.parametrize(
+    ("content", "position", "interaction"),
+    [(0, 0, 1), (0, 1, 1), (1, 0, 1), (0.5, 0.2, 0.3), (0.8, 0.1, 0.1), (1, 0, 0), (0, 1, 0)],
+)
+def test_the_fraction_of_the_content_is_unbiased(content, position, interaction):
+    """Simulated layouts of 8 contents and 8 positions whose variances are known, 48 images in each of 200 samples."""
+    rng = np.random.default_rng(0)
+    estimates, uncorrected = [], []
+    for _ in range(200):
+        effects = (
+            variance**0.5 * rng.normal(size=shape)
+            for variance, shape in ((content, (48, 8, 1)), (position, (48, 1, 8)), (interaction, (48, 8, 8)))
+        )
+        scores = sum(effects)
+        a, b = (part.sum() for part in split(scores))
+        estimates.append(a / (a + b))
+        uncorrected.append(scores.mean(2).var(1).sum() / scores.var((1, 2)).sum())
+    whole = content + position + interaction
+    assert np.mean(estimates) == pytest.approx(content / whole, abs=0.005)
+    biased = (content + interaction / 8) / (whole + interaction / 8)  # 1 / 9 for the interaction alone
+    assert np.mean(uncorrected) == pytest.approx(biased, abs=0.005)
+
+
+def test_a_negative_sum_of_contents_becomes_zero():
+    scores = np.zeros((4, 8, 8)) + np.resize([1.0, -1.0], 8)[:, None] * np.resize([1.0, -1.0], 8)
+    content, position = split(scores)
+    assert (content < 0).all() and (position > 0).all()
+    shifts = [
+        {"condition": "window", "level": c / 8, "in_window_shift": p / 8, "image": f"{i}", "value": scores[i, c, p]}
+        for i, c, p in np.ndindex(scores.shape)
+        if p
+    ]
+    shifts += [
+        {"condition": "shift", "level": c / 8, "image": f"{i}", "value": scores[i, c, 0]} for i, c in np.ndindex(4, 8)
+    ]
+    table = pd.DataFrame(shifts).fillna({"in_window_shift": 0.0})
+    table = table.assign(model="m", image_set="s", measure="clip_score", view="center_crop")
+    row = decompose(table, n_windows=8, **RESAMPLING).iloc[0]
+    assert row.content_sd == 0 and row.content_fraction == 0 and row.content_fraction_low == 0
+    assert row.position_sd == pytest.approx(1)
 
 
 def test_the_window_shifted_in_itself_keeps_its_content(tmp_path):

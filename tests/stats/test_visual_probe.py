@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clip360.stats.inference import Inference
 from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound, stability_test
 from tests.stats.long_tables import measurements
 
-TEST = {"alpha": 0.01, "seed": 0, "n_bootstrap": 20}
+TEST = {"inference": Inference(alpha=0.01, n_bootstrap=20, seed=0)}
 SCORES = np.linspace(40, 60, 20)
 SHIFT, MIRROR = ("clip_score", "shift", 0.5), ("clip_score", "mirror", 0.0)
 UNSHIFTED = ("clip_score", "shift", 0.0)

@@ -3,6 +3,7 @@
 import random
 import re
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from scipy.stats import chi2_contingency
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from clip360.data.prompts import prompt
 from clip360.world.captions import scene_caption, substituted_captions
 from clip360.world.scene import SPLITS, sample_scenes
 from clip360.world.scene_categories import LIGHTS, SCENE_CATEGORIES
 from clip360.world.vocabulary import ATTRIBUTES, SHAPES
+from pipeline.parameters import parse, read_text
 
 SCENES = list(islice(sample_scenes(0, "train"), 2000))
 
@@ -138,3 +141,17 @@ def test_attributes_are_uniform_and_independent():
         for m in ATTRIBUTES["material"]
     ]
     assert chi2_contingency(table).pvalue > 1e-3
+
+
+def test_unseen_cues_have_words_that_no_training_text_has_and_paraphrases_have_no_others():
+    """Known words are those of captions and of the cues and the template of training texts."""
+    params = parse(read_text(Path("profiles/world.yaml")), "world")
+    pictures, held_out = params["training_pictures"], params["textual_probe"]["held_out_cues"]
+    rng = random.Random(0)
+    captions = [scene_caption(scene, rng) for scene in SCENES] + ["a quiet spot", "an empty corner"]
+    texts = [prompt(cue, caption) for caption in captions for cue in pictures["format_cues"] + pictures["generic_cues"]]
+    known = {word for text in texts for word in re.findall(r"[a-z0-9]+", text.lower())}
+    words = {kind: set(re.findall(r"[a-z0-9]+", " ".join(cues).lower())) for kind, cues in held_out.items()}
+    assert not words["unseen"] & known
+    assert words["paraphrase"] - {"cue", "caption"} <= known
+    assert set(held_out["parts"]) <= {word for cue in pictures["format_cues"] for word in cue.split()}

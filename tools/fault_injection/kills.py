@@ -103,11 +103,12 @@ def spared(commands: dict[str, str], record: Kills) -> dict[str, list[str]]:
 def strike(
     folder: Path, entrance: str, commands: dict[str, str], seconds: Counter, rng: random.Random, record: Kills
 ) -> bool:
-    """Start the pipeline and kill it at a random moment of a stage not hit so far, or of any; whether anything ran."""
-    stage = rng.choice(sum(spared(commands, record).values(), []) or sorted(set(commands.values())))
+    """Start the pipeline and kill it at a random moment of a stage of a kind not hit so far, or of any; whether anything ran."""
+    stages = sum(spared(commands, record).values(), []) or sorted(set(commands.values()))
+    stage = rng.choice(stages)
     command = [stage if word == "STAGE" else word for word in ENTRANCES[entrance]]
     with start(folder, command) as (run, printed):
-        aimed = wait_for_stage(run, commands, record, rng)
+        aimed = wait_for_stage(run, commands, set(map(kind, stages)))
         if aimed is None:
             text = text_of(printed)
             if run.wait():
@@ -140,12 +141,11 @@ def advise(folder: Path, text: str, record: Kills) -> None:
         subprocess.run(["git", "checkout", "--quiet", "dvc.lock"], cwd=folder, check=True)
 
 
-def wait_for_stage(run: subprocess.Popen, commands: dict[str, str], record: Kills, rng: random.Random) -> str | None:
-    """The stage to hit: one of a kind that no kill has hit so far, or now and then any; None if the run ends before."""
-    patience = rng.random()
+def wait_for_stage(run: subprocess.Popen, commands: dict[str, str], wanted: set[str]) -> str | None:
+    """The first stage of a wanted kind that runs; None if the run ends before."""
     while run.poll() is None:
         for stage in sorted(running_stages(run, commands)):
-            if kind(stage) not in {kind(hit) for hit in record.stages} or rng.random() < 0.02 + 0.1 * patience:
+            if kind(stage) in wanted:
                 return stage
         time.sleep(POLL)
     return None
