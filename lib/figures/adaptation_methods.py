@@ -10,6 +10,7 @@ from clip360.figures.style import PAGE, method_words
 from clip360.stats.adaptation_methods import CAPABILITIES, FAMILIES, INSTABILITY
 
 RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)  # ticks; what is lower, such as 0, is drawn at the first
+LOSS = -0.15  # a loss beyond it is drawn there, as a triangle
 ROW = 0.19  # inches
 
 
@@ -17,7 +18,7 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float) -> Fig
     """One row for each method, one panel for each measure: means over replicates with their intervals, in this run where there are none.
 
     ``table`` is that of ``stats.adaptation_methods.over_replicates``, ``versus`` the frozen model that methods are compared with. The
-    ring is this run. Grey lines mark no change, dashed ones the ``tolerance`` of a loss. Colours are method families; the number
+    ring is this run, a triangle a value beyond the axis. Grey lines mark no change, dashed ones the ``tolerance`` of a loss. Colours are method families; the number
     behind a name is that of its forward passes.
     """
     table = table[(table.versus == versus) & table.measure.isin([INSTABILITY, *CAPABILITIES])]
@@ -34,10 +35,11 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float) -> Fig
             axis.axvline(-tolerance, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
         for row in table[table.measure == measure].itertuples():
             height, colour = heights[row.method], colours[row.method_family]
+            least = RATIOS[0] if is_ratio else LOSS
             numbers = (row.mean_low, row.mean, row.mean_high, row.value)
-            low, mean, high, this_run = (max(x, RATIOS[0]) if is_ratio else x for x in numbers)
+            low, mean, high, this_run = (max(x, least) for x in numbers)
             axis.plot([low, high], [height, height], color=colour, linewidth=1.2)
-            axis.plot(mean, height, "o", color=colour, markersize=4)
+            axis.plot(mean, height, "<" if row.mean < least else "o", color=colour, markersize=4)
             if row.replicates:
                 ring = {"color": "0.3", "markerfacecolor": "none", "markersize": 3, "markeredgewidth": 0.6}
                 axis.plot(this_run, height, "o", **ring)

@@ -15,6 +15,7 @@ from clip360.stats.tradeoff import pareto
 
 MARKERS = {"lora_as_released": "s", "lora_attention": "o"}
 LOSSES = {"loss": "$L$", "consistency": r"charb$(s_\theta^\Delta, s_\theta)$", "anchor": r"charb$(s_\theta^\Delta, s)$"}
+LABELLED = (1, 1.5, 2, 3, 5, 7)  # multiples of powers of ten, on logarithmic axes
 LAMBDA = "viridis"  # of λ from 0 to 1: ordered in grey print too
 
 
@@ -39,8 +40,8 @@ def training_curves(logs: Mapping[str, pd.DataFrame], lambdas: Mapping[str, floa
 
 
 def _label_logarithms(axis: Axis) -> None:
-    """Labels at 1, 2 and 5 of every decade."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Labels at some multiples of every power of ten."""
+    axis.set_major_locator(LogLocator(subs=LABELLED))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
@@ -95,13 +96,14 @@ def distance_curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """What happens as weights travel: one panel for each measure, one line for each learning rate.
 
     ``table`` is that of ``stats.tradeoff.distance_table``, ``panels`` maps its columns to labels. Where the lines lie on each other,
-    the distance decides; where they lie apart, so does the rate. The numbers are epochs.
+    the distance decides; where they lie apart, so does the rate. Marks are runs, in the order of their epochs.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(PAGE, 2.4), sharex=True)
     colours = sns.color_palette("colorblind")
     for axis, (column, label) in zip(axes, panels.items(), strict=True):
         axis.axhline(1 if column.endswith("ratio") else 0, color="0.85", linewidth=0.8, zorder=0)
         for (lr, part), colour, marker in zip(table.groupby("lr"), colours, "os^D", strict=False):
+            epochs = ", ".join(part.epochs.map(str))
             low, high = part[column] - part[f"{column}_low"], part[f"{column}_high"] - part[column]
             axis.errorbar(
                 part.distance,
@@ -111,16 +113,8 @@ def distance_curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 color=colour,
                 markersize=4,
                 linewidth=1,
-                label=f"learning rate {lr:g}",
+                label=f"learning rate {lr:g}, {epochs} epochs",
             )
-            for row in part.itertuples():
-                axis.annotate(
-                    f"{row.epochs}",
-                    (row.distance, getattr(row, column)),
-                    xytext=(4, 3),
-                    textcoords="offset points",
-                    fontsize=6,
-                )
         axis.set(title=label, xlabel="distance travelled", xscale="log")
         _label_logarithms(axis.xaxis)
     handles, labels = axes[0].get_legend_handles_labels()
