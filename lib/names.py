@@ -8,6 +8,8 @@ UNSHIFTED = "unshifted"
 BASELINE = "baseline"
 # Roles of image sets: a method learns from the first, is chosen by the second, and is reported on the third.
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
+# Column image_set of numbers over all test sets together, and their role.
+POOLED = "all test sets"
 # The adaptation methods of arXiv 2604.24642.
 LORA = ("lora_as_released", "lora_attention")
 # Column measure of matching besides the matchers: the linear matcher after its warm-up alone, weights that see no image,

@@ -63,8 +63,7 @@ def finetune(params: Parameters, name: str) -> None:
     lora = params.finetune.lora.model_dump()
     clip = find_method(run.method).attach(clip, **lora)
     optimisation = params.finetune.optimisation.model_dump()
-    if run.lr is not None:
-        optimisation["lr"] = run.lr
+    optimisation |= run.model_dump(include={"lr", "epochs"}, exclude_none=True)
 
     writes = PartialState(cpu=clip.device.type == "cpu").is_main_process  # of several processes, one
     output = folder_written_at_once(finetuned_folder(params, name)) if writes else tempfile.TemporaryDirectory()

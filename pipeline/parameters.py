@@ -289,13 +289,14 @@ class FinetuneOptimisation(Section):
 
 
 class Run(Section):
-    """A fine-tuning run; ``lr`` and ``view`` are None where those of the section and of the protocol apply."""
+    """A fine-tuning run; ``lr``, ``epochs`` and ``view`` are None where those of the section and of the protocol apply."""
 
     model: Name
     method: Method
     lam: Fraction
     shift_range: ShiftRange
     lr: Rate | None = None
+    epochs: Count | None = None
     view: SingleImageView | None = None
 
 

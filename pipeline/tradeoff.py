@@ -13,10 +13,11 @@ import pandas as pd
 from clip360.data.image_set import ImageSet
 from clip360.evaluation.pretraining_evaluation import scene_category_phrases
 from clip360.evaluation.tradeoff import average_shifts, tradeoff_measurements, tradeoff_views
-from clip360.geometry.views import perspective_view, shift_fractions
+from clip360.geometry.views import between_fractions, perspective_view, shift_fractions
 from clip360.models.clip import Clip
 from clip360.models.positional_embeddings import with_positional_embedding
-from clip360.scoring.shifts import embed_distinct
+from clip360.names import PERSPECTIVE
+from clip360.scoring.shifts import MIRROR, embed_distinct
 from pipeline.finetuned import protocol_changes, read_training_panoramas
 from pipeline.inputs import load_probe_set, read_model
 from pipeline.parameters import Parameters
@@ -47,20 +48,21 @@ def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFra
 def measure_tradeoff(params: Parameters, clip: Clip, n_averaged: Mapping[str, int]) -> Iterator[pd.DataFrame]:
     """Measurements of one model under several names, each with the number of shifts whose mean embedding represents an image.
 
-    One table for each image set and name. The shifts are those of the visual probe and some halfway between two of them; where a
-    name averages shifts, all shifts that are part of a mean.
+    One table for each image set and name. The shifts are those of the visual probe and those between them that no mean over equal
+    steps takes in.
     """
     n_shifts = params.visual_probe.n_shifts
-    averages, n_embedded = max(n_averaged.values()) > 1, 2 * n_shifts
-    halfway = shift_fractions(n_embedded)[::4]
-    fractions = shift_fractions(n_embedded) if averages else sorted({*shift_fractions(n_shifts), *halfway})
+    fractions = sorted([*shift_fractions(n_shifts), *between_fractions(n_shifts)])
     control_view = perspective_view(**params.textual_probe.control_view.model_dump())
-    views = tradeoff_views(clip, fractions, control_view=control_view, mirror_all=averages)
+    views = tradeoff_views(clip, fractions, control_view=control_view, n_averaged=n_averaged.values())
     for image_set in read_image_sets(params):
         single_pass = embed_distinct(clip, image_set, views, batch_size=params.compute.batch_size)
         scenes = read_scenes(params, image_set)
         for name, n in n_averaged.items():
-            embeds = average_shifts(single_pass, n_averaged=n, n_embedded=n_embedded) if averages else single_pass
+            embeds = single_pass if n == 1 else average_shifts(single_pass, fractions, n_averaged=n)
+            embeds = {
+                key: embeds[key] for key in (("shift", 0.0), *(("shift", x) for x in fractions), MIRROR, PERSPECTIVE)
+            }
             yield tradeoff_measurements(
                 replace(clip, name=name),
                 image_set,

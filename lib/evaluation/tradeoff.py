@@ -1,7 +1,8 @@
 """What an adaptation method gains and costs on one image set: shifts, retrieval, zero-shot classification, similarity of images."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from fractions import Fraction
 
 import pandas as pd
 import torch
@@ -19,40 +20,51 @@ from clip360.scoring.clip_score import measurement_rows
 from clip360.scoring.embedding import embed_texts
 from clip360.scoring.shifts import MIRROR, shift_measurements, shift_views
 
+MAX_DENOMINATOR = 1_000_000  # of shifts as fractions of the width
+
 
 def tradeoff_views(
-    clip: Clip, fractions: Sequence[float], *, control_view: View, mirror_all: bool = False
+    clip: Clip, fractions: Sequence[float], *, control_view: View, n_averaged: Iterable[int] = (1,)
 ) -> dict[Hashable, View]:
     """The views that the trade-off needs: shifts and the mirror image by (condition, level), and the perspective view.
 
-    ``fractions`` are shifts in fractions of the width, ``control_view`` cuts the perspective view out of a panorama. With
-    ``mirror_all`` the mirror images of all shifts are among them, as ``average_shifts`` needs them.
+    ``fractions`` are shifts in fractions of the width, ``control_view`` cuts the perspective view out of a panorama. The other
+    views are those that ``average_shifts`` averages for these fractions and each of ``n_averaged``.
     """
-    views = {**shift_views(fractions, jpeg_quality=clip.protocol.jpeg_quality), PERSPECTIVE: control_view}
-    if mirror_all:
-        views |= {("mirror", fraction): Mirrored(fraction) for fraction in fractions}
-    return views
+    counts = tuple(n_averaged)
+    shifted = {start for fraction in (0.0, *fractions) for n in counts for start in equal_steps(fraction, n)}
+    mirrored = {start for n in counts for start in equal_steps(0.0, n)}
+    views = shift_views(sorted(shifted - {0.0}), jpeg_quality=clip.protocol.jpeg_quality)
+    views |= {("mirror", start): Mirrored(start) for start in sorted(mirrored - {0.0})}
+    return {**views, PERSPECTIVE: control_view}
+
+
+def equal_steps(fraction: float, n: int) -> list[float]:
+    """``n`` shifts in equal steps of the width, the first by ``fraction``; in fractions of the width, from 0 to 1.
+
+    >>> equal_steps(0.625, 2)
+    [0.625, 0.125]
+    """
+    exact = Fraction(fraction).limit_denominator(MAX_DENOMINATOR)
+    return [float((exact + Fraction(k, n)) % 1) for k in range(n)]
 
 
 def average_shifts(
-    image_embeds: Mapping[Hashable, Tensor], *, n_averaged: int, n_embedded: int
+    image_embeds: Mapping[Hashable, Tensor], fractions: Sequence[float], *, n_averaged: int
 ) -> dict[Hashable, Tensor]:
     """Embeddings, by condition, of a model that represents a panorama by its normalised mean embedding over shifts.
 
-    ``image_embeds`` [N, D] are those of single passes at all multiples of W / ``n_embedded``, by the keys of ``tradeoff_views``
-    with ``mirror_all``; the mean is over ``n_averaged`` equal steps of the width. A perspective view does not wrap around and
-    keeps its single pass. ValueError where ``n_averaged`` does not divide ``n_embedded``.
+    ``image_embeds`` [N, D] are those of single passes, by the keys of ``tradeoff_views`` with ``n_averaged`` and the same
+    ``fractions``, at which the mean is given; it is over ``n_averaged`` equal steps of the width. A perspective view does not wrap
+    around and keeps its single pass.
     """
-    if n_averaged < 1 or n_embedded % n_averaged:
-        raise ValueError(f"n_shifts is {n_averaged}: expected a divisor of the {n_embedded} shifts that are scored")
 
-    def mean(condition: str, step: int) -> Tensor:
-        fractions = [(step + k * n_embedded // n_averaged) % n_embedded / n_embedded for k in range(n_averaged)]
-        embeds = torch.stack([image_embeds[condition, fraction] for fraction in fractions])
+    def mean(condition: str, start: float) -> Tensor:
+        embeds = torch.stack([image_embeds[condition, fraction] for fraction in equal_steps(start, n_averaged)])
         return F.normalize(embeds.mean(0), dim=-1)
 
-    shifted = {("shift", step / n_embedded): mean("shift", step) for step in range(n_embedded)}
-    return shifted | {MIRROR: mean("mirror", 0), PERSPECTIVE: image_embeds[PERSPECTIVE]}
+    shifted = {("shift", fraction): mean("shift", fraction) for fraction in (0.0, *fractions)}
+    return shifted | {MIRROR: mean("mirror", 0.0), PERSPECTIVE: image_embeds[PERSPECTIVE]}
 
 
 def tradeoff_measurements(

@@ -1,59 +1,63 @@
-"""Every adaptation method on one plane."""
-
-from collections.abc import Mapping
+"""Every adaptation method against a frozen model: what remains of the instability, and what each capability gains or loses."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from clip360.figures.style import PAGE
-from clip360.stats.adaptation_methods import FAMILIES
-from clip360.stats.tradeoff import pareto
+from clip360.figures.style import PAGE, method_words
+from clip360.stats.adaptation_methods import CAPABILITIES, FAMILIES, INSTABILITY
 
-LINEAR = 0.05  # below, the axis is linear
-MARKERS = ("X", "o", "s", "^", "D", "*")
+RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)  # ticks; what is lower, such as 0, is drawn at the first
+LOSS = -0.15  # a loss beyond it is drawn there, as a triangle
+ROW = 0.19  # inches
 
 
-def methods_plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """The remaining instability, relative to the frozen model's, against a loss; one panel for each loss.
+def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float) -> Figure:
+    """One row for each method, one panel for each measure: means over replicates with their intervals, in this run where there are none.
 
-    ``table`` is that of ``stats.adaptation_methods.over_replicates``; bars reach from the smallest to the largest mean of
-    any replicate, the line is the Pareto front, a mark's number is its row. ``panels`` maps columns to labels. Larger
-    marks take more passes; the frozen model lies at (1, 0).
+    ``table`` is that of ``stats.adaptation_methods.over_replicates``, ``versus`` the frozen model that methods are compared with. The
+    ring is this run, a triangle a value beyond the axis. Grey lines mark no change, dashed ones the ``tolerance`` of a loss. Colours are method families; the number
+    behind a name is that of its forward passes.
     """
-    figure, axes = plt.subplots(1, len(panels), squeeze=False, figsize=(PAGE, 3.4))
-    styles = dict(zip(FAMILIES, zip(MARKERS, sns.color_palette("colorblind"), strict=False), strict=True))
-    for axis, (column, label) in zip(axes[0], panels.items(), strict=True):
-        front = table[pareto(table, lower="relative_instability", higher=column)].sort_values("relative_instability")
-        axis.plot(front.relative_instability, front[column], color="0.6", linewidth=1, zorder=1)
-        axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
-        axis.axvline(1, color="0.85", linewidth=0.8, zorder=0)
-        for number, row in enumerate(table.itertuples(), 1):
-            marker, colour = styles[row.method_family]
-            x, y = row.relative_instability, getattr(row, column)
-            axis.errorbar(
-                x,
-                y,
-                xerr=[[x - row.relative_instability_low], [row.relative_instability_high - x]],
-                yerr=[[y - getattr(row, f"{column}_low")], [getattr(row, f"{column}_high") - y]],
-                fmt=marker,
-                color=colour,
-                markersize=5 * row.passes**0.25,
-                linewidth=0.6,
-                zorder=2,
-            )
-            axis.annotate(str(number), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=6)
-        axis.set_xscale("symlog", linthresh=LINEAR, linscale=0.4)  # methods can be exactly invariant
-        axis.set(
-            xlabel="change under shifts, relative to frozen", ylabel=label, xticks=[0, 0.1, 1], xlim=(-0.015, None)
-        )
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    table = table[(table.versus == versus) & table.measure.isin([INSTABILITY, *CAPABILITIES])]
+    panels = [name for name in (INSTABILITY, *CAPABILITIES) if name in set(table.measure)]
+    methods = table.drop_duplicates("method").set_index("method")
+    heights = {method: -k for k, method in enumerate(methods.index)}
+    colours = dict(zip(FAMILIES, sns.color_palette("colorblind"), strict=False))
+    size = (PAGE, 0.9 + ROW * len(methods))
+    figure, axes = plt.subplots(1, len(panels), sharey=True, squeeze=False, figsize=size)
+    for axis, measure in zip(axes[0], panels, strict=True):
+        is_ratio = measure == INSTABILITY
+        axis.axvline(1 if is_ratio else 0, color="0.75", linewidth=0.8, zorder=0)
+        if not is_ratio:
+            axis.axvline(-tolerance, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
+        for row in table[table.measure == measure].itertuples():
+            height, colour = heights[row.method], colours[row.method_family]
+            least = RATIOS[0] if is_ratio else LOSS
+            numbers = (row.mean_low, row.mean, row.mean_high, row.value)
+            low, mean, high, this_run = (max(x, least) for x in numbers)
+            axis.plot([low, high], [height, height], color=colour, linewidth=1.2)
+            axis.plot(mean, height, "<" if row.mean < least else "o", color=colour, markersize=4)
+            if row.replicates:
+                ring = {"color": "0.3", "markerfacecolor": "none", "markersize": 3, "markeredgewidth": 0.6}
+                axis.plot(this_run, height, "o", **ring)
+        if is_ratio:
+            axis.set_title("instability ratio\n(log scale)")
+        else:
+            axis.set_title(measure.replace(" of ", ",\n"))
+            axis.set_xlabel("change")
+            axis.xaxis.set_major_locator(MaxNLocator(3))
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].xaxis.set_major_locator(FixedLocator(RATIOS))
+    axes[0, 0].xaxis.set_minor_locator(NullLocator())
+    axes[0, 0].xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    words = [f"{method_words(name)} ({row.passes:g})" for name, row in methods.iterrows()]
+    axes[0, 0].set(yticks=list(heights.values()), yticklabels=words, ylim=(min(heights.values()) - 0.6, 0.6))
     handles = [
-        plt.Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5, label=name)
-        for name, (marker, colour) in styles.items()
-        if name in set(table.method_family)
+        plt.Line2D([], [], color=colours[family], marker="o", markersize=4, label=family)
+        for family in methods.method_family.unique()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure

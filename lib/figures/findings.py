@@ -4,9 +4,9 @@ import re
 
 import pandas as pd
 
-from clip360.figures.style import image_set_label, model_label
+from clip360.figures.style import image_set_label, method_words, model_label
 
-LABELS = {"model": model_label, "image_set": image_set_label}
+LABELS = {"model": model_label, "image_set": image_set_label, "method": method_words, "lam": "λ = {}".format}
 VERDICTS = {"holds": "Holds", "refuted": "**Refuted**", "undecided": "**Undecided**"}
 
 

@@ -22,7 +22,7 @@ VIEWS = {
     "multi_view": "multi-view",
     "perspective": "perspective view",
 }
-METHODS = {"lora_as_released": "LoRA as released", "lora_attention": "LoRA, attention"}
+METHODS = {"lora_as_released": "LoRA as released", "lora_attention": "LoRA, attention", "single_pass": "frozen"}
 
 
 def set_style() -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from clip360.figures.style import PAGE, image_set_label, method_words
 from clip360.names import TRAINING
@@ -14,6 +15,7 @@ from clip360.stats.tradeoff import pareto
 
 MARKERS = {"lora_as_released": "s", "lora_attention": "o"}
 LOSSES = {"loss": "$L$", "consistency": r"charb$(s_\theta^\Delta, s_\theta)$", "anchor": r"charb$(s_\theta^\Delta, s)$"}
+LABELLED = (1, 1.5, 2, 3, 5, 7)  # multiples of powers of ten, on logarithmic axes
 LAMBDA = "viridis"  # of λ from 0 to 1: ordered in grey print too
 
 
@@ -31,42 +33,50 @@ def training_curves(logs: Mapping[str, pd.DataFrame], lambdas: Mapping[str, floa
             lam = lambdas[run]
             axis.plot(smooth, color=colours(0.9 * lam), linewidth=1, label=rf"$\lambda = {lam:g}$")
         axis.set(title=title, xlabel="step", yscale="log")
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        _label_logarithms(axis.yaxis)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
 
 
-def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
-    """Instability against a cost, one panel for each image set: λ in colour, the Pareto front as a line.
+def _label_logarithms(axis: Axis) -> None:
+    """Labels at some multiples of every power of ten."""
+    axis.set_major_locator(LogLocator(subs=LABELLED))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
-    ``table`` is that of ``stats.tradeoff.tradeoff_table`` for runs of one frozen model, which is drawn as a cross at
-    (its instability, 0); ``against`` is the column of the cost and ``label`` its name on the axis.
+
+def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
+    """Instability against a change of capability, one panel for each image set: λ in colour, the Pareto front as a line.
+
+    ``table`` is that of ``stats.tradeoff.tradeoff_table`` for runs of one frozen model under one view; the frozen model lies at
+    (1, 0), where the grey lines cross. ``against`` is the column of the change and ``label`` its name on the axis.
     """
     sets = table.image_set.unique()
     figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.8))
     colours = plt.get_cmap(LAMBDA)
     for axis, image_set in zip(axes[0], sets, strict=True):
         part = table[table.image_set == image_set]
-        front = part[pareto(part, lower="instability", higher=against)].sort_values("instability")
-        axis.plot(front.instability, front[against], color="0.6", linewidth=1, zorder=1)
+        front = part[pareto(part, lower="instability_ratio", higher=against)].sort_values("instability_ratio")
+        axis.plot(front.instability_ratio, front[against], color="0.6", linewidth=1, zorder=1)
         axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
-        axis.plot((part.instability / part.relative_instability).iloc[0], 0, "x", color="black", markersize=6)
+        axis.axvline(1, color="0.85", linewidth=0.8, zorder=0)
         for row in part.itertuples():
-            value, low, high = (getattr(row, f"{against}{end}") for end in ("", "_low", "_high"))
+            x, y = row.instability_ratio, getattr(row, against)
             axis.errorbar(
-                row.instability,
-                value,
-                xerr=[[row.instability - row.instability_low], [row.instability_high - row.instability]],
-                yerr=[[value - low], [high - value]],
-                fmt=MARKERS[row.method],
+                x,
+                y,
+                xerr=[[x - row.instability_ratio_low], [row.instability_ratio_high - x]],
+                yerr=[[y - getattr(row, f"{against}_low")], [getattr(row, f"{against}_high") - y]],
+                fmt=MARKERS[row.method.split(", ")[0]],
                 color=colours(0.9 * row.lam),
                 markersize=5,
                 linewidth=0.8,
             )
         trained = ", trained on" if (part.role == TRAINING).all() else ""
-        title = f"{image_set_label(image_set)}{trained}"
-        axis.set(title=title, xlabel=r"median $|s - s^\delta|$, points", xlim=(0, None))
+        axis.set(
+            title=f"{image_set_label(image_set)}{trained}", xlabel="instability, relative to frozen", xlim=(0, None)
+        )
     axes[0, 0].set_ylabel(label)
     handles = [
         plt.Line2D(
@@ -75,11 +85,40 @@ def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
         for lam in sorted(table.lam.unique())
     ]
     handles += [
-        plt.Line2D([], [], color="0.3", marker=MARKERS[method], linestyle="", markersize=5, label=method_words(method))
-        for method in table.method.unique()
+        plt.Line2D([], [], color="0.3", marker=MARKERS[name], linestyle="", markersize=5, label=method_words(name))
+        for name in table.method.str.split(", ").str[0].unique()
     ]
-    handles.append(plt.Line2D([], [], color="black", marker="x", linestyle="", label="frozen"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, columnspacing=0.9)
+    return figure
+
+
+def distance_curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """What happens as weights travel: one panel for each measure, one line for each learning rate.
+
+    ``table`` is that of ``stats.tradeoff.distance_table``, ``panels`` maps its columns to labels. Where the lines lie on each other,
+    the distance decides; where they lie apart, so does the rate. Marks are runs, in the order of their epochs.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(PAGE, 2.4), sharex=True)
+    colours = sns.color_palette("colorblind")
+    for axis, (column, label) in zip(axes, panels.items(), strict=True):
+        axis.axhline(1 if column.endswith("ratio") else 0, color="0.85", linewidth=0.8, zorder=0)
+        for (lr, part), colour, marker in zip(table.groupby("lr"), colours, "os^D", strict=False):
+            epochs = ", ".join(part.epochs.map(str))
+            low, high = part[column] - part[f"{column}_low"], part[f"{column}_high"] - part[column]
+            axis.errorbar(
+                part.distance,
+                part[column],
+                yerr=[low, high],
+                fmt=f"{marker}-",
+                color=colour,
+                markersize=4,
+                linewidth=1,
+                label=f"learning rate {lr:g}, {epochs} epochs",
+            )
+        axis.set(title=label, xlabel="distance travelled", xscale="log")
+        _label_logarithms(axis.xaxis)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), frameon=False)
     return figure
 
 
@@ -95,7 +134,10 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     for axis, image_set in zip(axes[0], sets, strict=True):
         for colour, (model, name) in zip(colours, names.items(), strict=False):
             part = tests[(tests.model == model) & (tests.image_set == image_set)]
-            axis.plot(360 * part["shift"], part.median_abs_diff, color=colour, linewidth=1, label=name)
+            low = part.median_abs_diff - part.median_abs_diff_low
+            high = part.median_abs_diff_high - part.median_abs_diff
+            line = {"color": colour, "linewidth": 1, "elinewidth": 0.8, "label": name}
+            axis.errorbar(360 * part["shift"], part.median_abs_diff, yerr=[low, high], **line)
             for drawn, face in ((True, colour), (False, "white")):
                 marked = part[part.drawn == drawn]
                 place, height = 360 * marked["shift"], marked.median_abs_diff
@@ -104,5 +146,7 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
     axes[0, 0].set_ylim(bottom=0)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(
+        [handle[0] for handle in handles], labels, loc="outside lower center", ncols=len(labels), frameon=False
+    )
     return figure

@@ -57,18 +57,33 @@ def training_costs(folder: Path, names: Iterable[str]) -> pd.DataFrame:
 
 
 def update_norms(folder: Path) -> pd.Series:
-    """How much training changed each kind of adapted module: the Frobenius norm of B · A, by module name.
+    """How much training changed each kind of adapted module: the Frobenius norm of the change of its weights, by module name.
 
-    Layers are combined by the root of the sum of squares; LoRA's scaling is left out. 0 means that the adapters of this
+    The change is α/r · B · A; layers are combined by the root of the sum of squares. 0 means that the adapters of this
     kind learned nothing. Raises FileNotFoundError where ``folder`` holds no adapter in PEFT's format.
     """
     if not (folder / ADAPTER_CONFIG).is_file():
         raise FileNotFoundError(f"{folder / ADAPTER_CONFIG} does not exist: expected an adapter in PEFT's format")
+    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    scaling = config["lora_alpha"] / config["r"]
     weights = load_file(folder / ADAPTER_WEIGHTS)
     squares: dict[str, float] = {}
     for name, a in weights.items():
         if ".lora_A." in name:
             module = name.split(".lora_A.")[0].rsplit(".", 1)[-1]
-            update = weights[name.replace(".lora_A.", ".lora_B.")].astype(float) @ a
+            update = scaling * weights[name.replace(".lora_A.", ".lora_B.")].astype(float) @ a
             squares[module] = squares.get(module, 0.0) + float((update**2).sum())
     return pd.Series(squares) ** 0.5
+
+
+def distances(folder: Path, names: Iterable[str]) -> pd.DataFrame:
+    """How each LoRA run was trained and how far its weights travelled: index run, columns lr, epochs, distance.
+
+    ``distance`` is the Frobenius norm of the change of all weights.
+    """
+    rows = {}
+    for name, spec in read_runs(folder, names).items():
+        optimisation = spec["optimisation"]
+        distance = float((update_norms(folder / name) ** 2).sum()) ** 0.5
+        rows[name] = {"lr": optimisation["lr"], "epochs": optimisation["epochs"], "distance": distance}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["lr", "epochs", "distance"])

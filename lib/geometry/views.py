@@ -19,6 +19,17 @@ def shift_fractions(n_shifts: int) -> list[float]:
     return [step / n_shifts for step in range(1, n_shifts)]
 
 
+def between_fractions(n_shifts: int) -> list[float]:
+    """Shifts by (k + 1/4) W / ``n_shifts``, k = 0 ... ``n_shifts`` - 1, as fractions of the width W.
+
+    None is a multiple of W / (2 ``n_shifts``): a mean over ``n_shifts`` or 2 ``n_shifts`` equal steps is not invariant under them.
+
+    >>> between_fractions(2)
+    [0.125, 0.625]
+    """
+    return [(4 * step + 1) / (4 * n_shifts) for step in range(n_shifts)]
+
+
 @dataclass(frozen=True)
 class Shift:
     """The circular shift by ``fraction`` of the width W, to the nearest pixel: uint8 [B, 3, H, W] -> the same shape."""

@@ -54,7 +54,8 @@ def paper_measures(
 
     The tables are those of notebooks 01, 02 and 05. ``value`` is what CLAIMS judges; that of ``cost`` takes β as known within a run, while the
     spread between replicates contains its error too. ``paper_rule`` counts the tests that decide for the finding by the paper's rule,
-    uncorrected p < α; ``tests`` is their number. As in the paper, fine-tuning is judged on test sets and by runs with LoRA that drew all shifts.
+    uncorrected p < α; ``tests`` is their number. As in the paper, fine-tuning is judged on test sets and by runs with LoRA that drew all shifts,
+    with the usual rate and epochs.
     """
     on_panoramas = cue_tests[cue_tests["view"] == PANORAMA]
     parts = [
@@ -62,12 +63,13 @@ def paper_measures(
         _rows("shifts", shift_summary, "of_beta", _count(shift_tests, shift_tests.p >= inference.alpha)),
     ]
     lora = tradeoff[(tradeoff.role == TEST) & tradeoff.method.isin(LORA) & (tradeoff.shift_range == "0-1")]
+    lora = lora[lora.usual]
     lora = lora.assign(
         model=lora.base_model,
         finetuning=lora.method + lora.lam.map(", λ = {:g}".format),
         **{f"cost{end}": lora[f"score_change{end}"] / lora.beta for end in ("", "_low", "_high")},
     )
-    parts += [_rows("gain", lora, "relative_instability"), _rows("cost", lora, "cost")]
+    parts += [_rows("gain", lora, "median_change_ratio"), _rows("cost", lora, "cost")]
     return pd.concat(parts, ignore_index=True)
 
 

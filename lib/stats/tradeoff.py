@@ -1,129 +1,349 @@
-"""What an adapted model gains in stability and loses in capability, against its frozen model (arXiv 2604.24642)."""
+"""What an adapted model gains in stability and loses in capability, against a frozen model (arXiv 2604.24642).
+
+**Reference.** A method is compared with the frozen model *under the method's own view*: what the view gains is not the method's.
+
+**Instability** is free of scale: the standard deviation of a panorama's score over shifts, in units of that between panoramas (the
+``relative_sd`` of ``view_comparison``). A model that shrinks all its scores is not more stable by it. It is measured at shifts
+between those of the paper, which no method averages. The paper's measure, the median change in points at its own shifts, stands
+beside it.
+"""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
-from clip360.names import PANORAMA, PERSPECTIVE, TEST, TRAINING, VALIDATION
+from clip360.names import PANORAMA, PERSPECTIVE, POOLED, TEST, TRAINING, VALIDATION
 from clip360.stats.inference import Inference, mean, median, with_interval
 from clip360.stats.measurements import KEYS, select
-from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound
+from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound, upper_fence
 
 RANKS = ("image_to_text_rank", "text_to_image_rank")
+SINGLE_PASS = "single_pass"  # the method of a frozen model as it is
+ENDINGS = {PANORAMA: "", PERSPECTIVE: "_perspective"}  # of columns, by what is ranked and classified
+MINIMUM_RUNS = 4  # whose order is worth a rank correlation
+Outcomes = dict[str, np.ndarray]  # what ``outcomes`` gives
 
 
-def frozen_bounds(frozen: pd.DataFrame) -> pd.Series:
-    """β by (model, image_set) of every frozen model: the bound for it and for every run that starts from it."""
-    rows = {}
-    for keys, part in frozen.groupby(["model", "image_set"], sort=False):
-        table = shift_pivot(part)
-        rows[keys] = stability_bound(table["shift", 0.0], table["mirror", 0.0])
-    return pd.Series(rows).rename_axis(["model", "image_set"])
+def outcomes(measurements: pd.DataFrame, shifts: Sequence[float]) -> Outcomes:
+    """All that the trade-off compares, of one model on one image set: float arrays with N panoramas last.
+
+    ``changes`` [S, N]  |s - s^δ| at the S shifts of the paper, ``shifts``; ``mirror_change`` [N] that of the mirror image
+    ``variance``, ``level``  variance of the score over shifts, and its mean, at the measured shifts other than ``shifts``. The
+                        variance is half the mean square of s^δ - s: a mean embedding takes the same value at all these shifts
+    ``score``           unshifted
+    ``recall``, ``recall_perspective``        fraction of both directions of retrieval that rank the right one first
+    ``zero_shot``, ``zero_shot_perspective``  whether zero-shot classification is right; only where the classes are known
+    ``inter_image_cosine``  mean cosine with the other panoramas
+    """
+    scores = shift_pivot(measurements)
+    unshifted = scores["shift", 0.0].to_numpy()
+    between = [shift for shift in scores["shift"].columns if shift and shift not in shifts]
+    if not between:
+        raise ValueError(f"{measurements.model.iloc[0]} was measured at the shifts of the paper alone: measure it anew")
+    shifted = scores["shift"][between].to_numpy()
+    return {
+        "changes": np.abs(scores["shift"][list(shifts)].to_numpy().T - unshifted),
+        "mirror_change": np.abs(scores["mirror", 0.0].to_numpy() - unshifted),
+        "variance": ((shifted - unshifted[:, None]) ** 2).mean(1) / 2,
+        "level": np.column_stack([unshifted, shifted]).mean(1),
+        "score": unshifted,
+        "inter_image_cosine": _by_image(select(measurements, "inter_image_cosine")),
+        **{f"recall{ending}": _hits(measurements, view) for view, ending in ENDINGS.items()},
+        **{f"zero_shot{ending}": _zero_shot_hits(measurements, view) for view, ending in ENDINGS.items()},
+    }
+
+
+def pooled(parts: Sequence[Outcomes]) -> Outcomes:
+    """The panoramas of several image sets as one set; ``level`` is centred by set, since sets differ in more than panoramas."""
+    centred = [part | {"level": part["level"] - part["level"].mean()} for part in parts]
+    return {name: np.concatenate([part[name] for part in centred], axis=-1) for name in parts[0]}
+
+
+def outcomes_by_set(
+    measurements: pd.DataFrame, *, training_set: str, shifts: Sequence[float]
+) -> dict[tuple[str, str], Outcomes]:
+    """``outcomes`` by (model, image set), and by (model, POOLED) those of all test sets together."""
+    found = {keys: outcomes(part, shifts) for keys, part in measurements.groupby(["model", "image_set"], sort=False)}
+    tested = [name for name in measurements.image_set.unique() if role(name, training_set) == TEST]
+    pools = {(model, POOLED): pooled([found[model, name] for name in tested]) for model in measurements.model.unique()}
+    return found | pools
+
+
+def role(image_set: str, training_set: str) -> str:
+    """What an image set is for: training, validation or test.
+
+    >>> role("finetune", "finetune"), role("validation", "finetune"), role("world_outdoor", "finetune")
+    ('training', 'validation', 'test')
+    """
+    return {training_set: TRAINING, VALIDATION: VALIDATION, POOLED: POOLED}.get(image_set, TEST)
+
+
+def references(measurements: pd.DataFrame, specs: Mapping[str, Mapping]) -> dict[str, str]:
+    """For each model, the frozen model in a single pass under the same view. ValueError where it was not measured."""
+    views = select(measurements, "clip_score").drop_duplicates("model").set_index("model")["view"]
+    frozen = {
+        (spec["model"], views[name]): name
+        for name, spec in specs.items()
+        if spec["method"] == SINGLE_PASS and name in views
+    }
+    for name in views.index:
+        model, view = specs[name]["model"], views[name]
+        if (model, view) not in frozen:
+            raise ValueError(
+                f"{name} shows panoramas by {view}: finetune.training_free.{model} needs an entry with method: single_pass,"
+                f" view: {view}, which it is compared with"
+            )
+    return {name: frozen[specs[name]["model"], views[name]] for name in views.index}
 
 
 def finetuned_shift_tests(
-    frozen: pd.DataFrame,
-    finetuned: pd.DataFrame,
-    runs: Mapping[str, Mapping],
+    measurements: pd.DataFrame,
+    specs: Mapping[str, Mapping],
     *,
     shifts: Sequence[float],
     inference: Inference,
 ) -> pd.DataFrame:
-    """``shift_tests`` of frozen and adapted models, all with the frozen model's β.
+    """``shift_tests`` of frozen and adapted models, each with the β of its reference (``references``).
 
-    ``runs`` gives for each adapted model its frozen ``model`` and, if it was trained, the ``shift_range`` from which
-    training drew. The column ``drawn`` says whether a tested shift lies in that range.
+    ``specs`` gives for each model its frozen ``model``, ``method`` and, if it was trained, the ``shift_range`` from which training
+    drew. The column ``drawn`` says whether a tested shift lies in that range. ``stable_own`` is the verdict with the model's own β.
     """
-    bounds = frozen_bounds(frozen)
-    base_models = {run: spec["model"] for run, spec in runs.items()}
-    measurements = pd.concat([frozen, finetuned], ignore_index=True)
-    keys = select(measurements, "clip_score", "shift", "mirror")[KEYS].drop_duplicates().itertuples(index=False)
-    all_bounds = pd.Series({(m, s, v): bounds[base_models.get(m, m), s] for m, s, v in keys})
-    tests = shift_tests(measurements, shifts=list(shifts), inference=inference, bounds=all_bounds)
-    ranges = {run: spec["shift_range"] for run, spec in runs.items() if "shift_range" in spec}
+    frozen = references(measurements, specs)
+    scores = select(measurements, "clip_score", "shift", "mirror")
+    own = {}
+    for keys, part in scores.groupby(KEYS, sort=False):
+        table = shift_pivot(part)
+        own[keys] = stability_bound(table["shift", 0.0], table["mirror", 0.0])
+    bounds = pd.Series({(name, *rest): own[frozen[name], *rest] for name, *rest in own})
+    tests = shift_tests(measurements, shifts=list(shifts), inference=inference, bounds=bounds)
+    ranges = {run: spec["shift_range"] for run, spec in specs.items() if "shift_range" in spec}
     drawn = [
         model in ranges and ranges[model][0] <= shift < ranges[model][1]
         for model, shift in zip(tests.model, tests["shift"], strict=True)
     ]
     tests.insert(4, "drawn", drawn)
-    return tests
+    by_own = shift_tests(measurements, shifts=list(shifts), inference=inference)
+    return tests.assign(beta_own=by_own.beta, stable_own=by_own.stable)
 
 
 def tradeoff_table(
-    frozen: pd.DataFrame,
-    finetuned: pd.DataFrame,
+    measured: Mapping[tuple[str, str], Outcomes],
     tests: pd.DataFrame,
-    runs: Mapping[str, Mapping],
+    specs: Mapping[str, Mapping],
+    frozen: Mapping[str, str],
     *,
     training_set: str,
+    inference: Inference,
+) -> pd.DataFrame:
+    """One row for each model and image set, frozen models among them; every change is against the reference, on the same images.
+
+    ``measured`` as by ``outcomes_by_set``, ``tests`` as by ``finetuned_shift_tests``, ``specs`` the specification of each model,
+    ``frozen`` as by ``references``. The rows of the image set POOLED are over all test sets. Columns (all below have an interval,
+    ``_low`` and ``_high``):
+
+    ``instability``     standard deviation of the score over shifts, over that between panoramas
+    ``instability_ratio``   over that of the reference
+    ``median_change``   median of |s - s^δ| over images and the shifts of the paper, points; ``median_change_ratio`` over that of the
+                        reference; ``worst_median_change`` under the worst of the shifts
+    ``worst_of_beta``, ``worst_of_beta_own``  the last in units of β of the reference, and of the model's own β;
+                        ``beta_ratio`` the own β over that of the reference
+    ``score_change``    median of s_θ - s on unshifted panoramas, points
+    ``recall_change``, ``recall_change_perspective``  of R@1, mean of both directions, on panoramas and perspective views;
+                        ``recall`` and ``recall_perspective`` themselves
+    ``zero_shot_change``, ``zero_shot_change_perspective``  of the top-1 accuracy, where the classes are known
+    ``inter_image_cosine``  mean cosine between different images, 1 where they collapsed; ``inter_image_cosine_change``
+
+    Further: ``method`` (with its view), ``view`` ("protocol" where the run names none), ``lam``, ``shift_range``, ``lr`` and ``epochs`` of
+    the run (NaN and "none" where nothing was trained), ``usual`` as by ``usual_runs``, ``reference``, ``role`` and ``n`` of the image set, and ``beta`` of the reference and ``beta_own``, and ``stable_fraction``,
+    ``stable_fraction_own``, ``stable_fraction_reference``: the fraction of the shifts that are stable by the reference's β, by the model's own β, and for the reference.
+    """
+    usual = usual_runs(specs)
+    stable = tests.groupby(["model", "image_set"])[["stable", "stable_own", "beta", "beta_own"]].mean()
+    rows = []
+    for (name, image_set), outcome in measured.items():
+        spec, shift_range = specs[name], specs[name].get("shift_range")
+        verdicts = {
+            "stable_fraction": stable.stable.get((name, image_set)),
+            "stable_fraction_own": stable.stable_own.get((name, image_set)),
+            "beta": stable.beta.get((name, image_set)),
+            "beta_own": stable.beta_own.get((name, image_set)),
+            "stable_fraction_reference": stable.stable.get((frozen[name], image_set)),
+        }
+        row = {
+            "model": name,
+            "base_model": spec["model"],
+            "method": method_label(spec),
+            "view": spec.get("view", "protocol"),
+            "lam": spec.get("lam", np.nan),
+            "shift_range": f"{shift_range[0]:g}-{shift_range[1]:g}" if shift_range else "none",
+            "lr": spec.get("optimisation", {}).get("lr", np.nan),
+            "epochs": spec.get("optimisation", {}).get("epochs", np.nan),
+            "usual": name in usual,
+            "reference": frozen[name],
+            "image_set": image_set,
+            "role": role(image_set, training_set),
+            "n": outcome["score"].shape[-1],
+        }
+        reference = measured[frozen[name], image_set]
+        numbers = (
+            absolute_measures(outcome) | bound_measures(outcome, reference) | compared_measures(outcome, reference)
+        )
+        for measure, (values, statistic) in numbers.items():
+            row |= with_interval(measure, values, statistic, inference=inference)
+        rows.append(row | verdicts)
+    return pd.DataFrame(rows)
+
+
+def usual_runs(specs: Mapping[str, Mapping]) -> list[str]:
+    """The models that were trained as most runs of their method were, with its learning rate and epochs, or not at all.
+
+    >>> long = {"optimisation": {"lr": 0.1, "epochs": 9}, "method": "m"}
+    >>> short = {"optimisation": {"lr": 0.1, "epochs": 3}, "method": "m"}
+    >>> usual_runs({"a": short, "b": short, "c": long, "d": {"method": "m"}})
+    ['a', 'b', 'd']
+    """
+    trained = {name: spec for name, spec in specs.items() if "optimisation" in spec}
+    columns = ("lr", "epochs")
+    table = pd.DataFrame({name: [spec["optimisation"][key] for key in columns] for name, spec in trained.items()}).T
+    settings = pd.Series(table.itertuples(index=False, name=None), index=table.index, dtype=object)
+    methods = pd.Series({name: method_label(spec) for name, spec in trained.items()}, dtype=object)
+    modes = settings.groupby(methods).agg(lambda x: x.value_counts().index[0])
+    return [name for name in specs if name not in trained or settings[name] == modes[methods[name]]]
+
+
+def lora_runs(specs: Mapping[str, Mapping], model: str, *, lam: float) -> list[str]:
+    """The runs of the attention's LoRA from ``model`` at one λ, under the protocol's view and with all shifts."""
+    wanted = {"model": model, "method": "lora_attention", "lam": lam, "shift_range": [0.0, 1.0]}
+    return [
+        name
+        for name, spec in specs.items()
+        if "view" not in spec and all(spec.get(key) == value for key, value in wanted.items())
+    ]
+
+
+def absolute_measures(outcome: Outcomes) -> dict:
+    """The measures of ``tradeoff_table`` that need no reference: for each its values and the statistic of them."""
+    return {
+        "instability": (np.stack([outcome["variance"], outcome["level"]]), relative_sd),
+        "median_change": (outcome["changes"], _pooled_median),
+        "worst_median_change": (outcome["changes"], _worst_median),
+        "recall": (outcome["recall"], mean),
+        "recall_perspective": (outcome["recall_perspective"], mean),
+        "inter_image_cosine": (outcome["inter_image_cosine"], mean),
+    }
+
+
+def bound_measures(outcome: Outcomes, reference: Outcomes) -> dict:
+    """The worst change in units of β, of the reference's and of the model's own; β is resampled with the change."""
+
+    def with_bound(mirror_change: np.ndarray) -> tuple:
+        return np.vstack([outcome["changes"], mirror_change]), _worst_of_bound
+
+    return {
+        "worst_of_beta": with_bound(reference["mirror_change"]),
+        "worst_of_beta_own": with_bound(outcome["mirror_change"]),
+        "beta_ratio": (np.stack([outcome["mirror_change"], reference["mirror_change"]]), _fence_ratio),
+    }
+
+
+def compared_measures(outcome: Outcomes, reference: Outcomes) -> dict:
+    """The measures of ``tradeoff_table`` that compare with a reference on the same images, image by image."""
+    pair = [outcome["variance"], outcome["level"], reference["variance"], reference["level"]]
+    changed = {
+        f"{measure}_change{ending}": (outcome[f"{measure}{ending}"] - reference[f"{measure}{ending}"], mean)
+        for measure in ("recall", "zero_shot")
+        for ending in ENDINGS.values()
+        if len(reference[f"{measure}{ending}"])
+    }
+    return {
+        "instability_ratio": (np.stack(pair), relative_sd_ratio),
+        "median_change_ratio": (np.concatenate([outcome["changes"], reference["changes"]]), _median_ratio),
+        "score_change": (outcome["score"] - reference["score"], median),
+        **changed,
+        "inter_image_cosine_change": (outcome["inter_image_cosine"] - reference["inter_image_cosine"], mean),
+    }
+
+
+def relative_sd(x: np.ndarray) -> np.ndarray:
+    """Root of the mean of x[0] (variances over shifts) over the standard deviation of x[1] (levels), images last."""
+    return np.sqrt(x[0].mean(-1)) / x[1].std(-1)
+
+
+def relative_sd_ratio(x: np.ndarray) -> np.ndarray:
+    """``relative_sd`` of x[:2] over that of x[2:]."""
+    return relative_sd(x[:2]) / relative_sd(x[2:])
+
+
+def unseen_table(
+    measured: Mapping[tuple[str, str], Outcomes],
+    specs: Mapping[str, Mapping],
+    frozen: Mapping[str, str],
+    *,
     shifts: Sequence[float],
     inference: Inference,
 ) -> pd.DataFrame:
-    """One row for each adapted model and image set; every change is against the frozen model on the same images.
+    """Runs that drew a part of the shifts, at the ``shifts`` outside that part: one row for each run and image set.
 
-    ``frozen`` and ``finetuned`` are measurements of the trade-off, ``tests`` those of ``finetuned_shift_tests``, ``runs``
-    the specification of each adapted model. Columns (intervals, ``_low`` and ``_high``, are percentile bootstraps over
-    images; scores in points):
-
-    ``method``, ``lam``, ``shift_range``  of the run; λ is NaN and the range "none" where nothing was trained
-    ``role``  of the image set: trained on, for selection (validation), or test
-    ``stable_fraction``, ``stable_fraction_frozen``  fraction of the shifts that are stable by the frozen model's β
-    ``beta``, ``beta_finetuned``  β of the frozen model, used for both, and that of the adapted model's own mirrored scores
-    ``instability``  median of |s - s^δ| over images and shifts; ``relative_instability`` over that of the frozen model
-    ``worst_instability``  the median under the worst of the shifts
-    ``between_instability``  the median at the shifts that are measured but not among ``shifts``
-    ``score_change``  median of s_θ - s on unshifted panoramas
-    ``recall_change``, ``recall_change_perspective``  of R@1, mean of both directions, on panoramas and perspective views
-    ``zero_shot_change``, ``zero_shot_change_perspective``  of the top-1 accuracy on them, where the classes are known
-    ``inter_image_cosine``, ``inter_image_cosine_frozen``  mean cosine between different images: 1 where they collapsed
+    ``change_ratio`` is the median |s - s^δ| over images and these shifts over that of the reference.
     """
     rows = []
-    for (run, image_set), part in finetuned.groupby(["model", "image_set"], sort=False):
-        spec = runs[run]
-        base = frozen[(frozen.model == spec["model"]) & (frozen.image_set == image_set)]
-        after = shift_pivot(part)
-        before = shift_pivot(base).reindex(after.index)
-        tested = tests[(tests.model == run) & (tests.image_set == image_set)]
-        tested_frozen = tests[(tests.model == spec["model"]) & (tests.image_set == image_set)]
-        changes = np.stack([_changes(after, shifts), _changes(before, shifts)])  # [finetuned or frozen, shift, image]
-        other_shifts = [shift for shift in after["shift"].columns if shift and shift not in shifts]
-        score_change = (after["shift", 0.0] - before["shift", 0.0]).to_numpy()
-        measures = {
-            "instability": (changes[0], _pooled_median),
-            "relative_instability": (changes.reshape(-1, changes.shape[-1]), _median_ratio),
-            "worst_instability": (changes[0], _worst_median),
-            **({"between_instability": (_changes(after, other_shifts), _pooled_median)} if other_shifts else {}),
-            "score_change": (score_change, median),
-        }
-        for view, ending in ((PANORAMA, ""), (PERSPECTIVE, "_perspective")):
-            measures[f"recall_change{ending}"] = (_hits(part, view) - _hits(base, view), mean)
-            if len(hits_frozen := _zero_shot_hits(base, view)):
-                measures[f"zero_shot_change{ending}"] = (_zero_shot_hits(part, view) - hits_frozen, mean)
-        shift_range = spec.get("shift_range")
-        row = {
-            "model": run,
-            "base_model": spec["model"],
-            "method": method_label(spec),
-            "view": part["view"].iloc[0],
-            "lam": spec.get("lam", np.nan),
-            "shift_range": f"{shift_range[0]:g}-{shift_range[1]:g}" if shift_range else "none",
-            "image_set": image_set,
-            "role": {training_set: TRAINING, VALIDATION: VALIDATION}.get(image_set, TEST),
-            "n": len(after),
-            "stable_fraction": tested.stable.mean(),
-            "stable_fraction_frozen": tested_frozen.stable.mean(),
-            "beta": tested.beta.iloc[0],
-            "beta_finetuned": stability_bound(after["shift", 0.0], after["mirror", 0.0]),
-        }
-        for name, (values, statistic) in measures.items():
-            row |= with_interval(name, values, statistic, inference=inference)
-        row |= {
-            "inter_image_cosine": _inter_image_cosine(part),
-            "inter_image_cosine_frozen": _inter_image_cosine(base),
-        }
-        rows.append(row)
-    return pd.DataFrame(rows)
+    for (name, image_set), outcome in measured.items():
+        low, high = specs[name].get("shift_range", (0.0, 1.0))
+        outside = [not low <= shift < high for shift in shifts]
+        if not any(outside):
+            continue
+        changes = [part["changes"][outside] for part in (outcome, measured[frozen[name], image_set])]
+        row = {"model": name, "base_model": specs[name]["model"], "lam": specs[name]["lam"]}
+        row |= {"image_set": image_set, "shifts": sum(outside)}
+        rows.append(row | with_interval("change_ratio", np.concatenate(changes), _median_ratio, inference=inference))
+    return pd.DataFrame(
+        rows, columns=None if rows else ["model", "base_model", "lam", "image_set", "shifts", "change_ratio"]
+    )
+
+
+def distance_table(tradeoff: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``tradeoff_table`` over all test sets for ``runs``, in the order of the distance that their weights travelled.
+
+    ``runs`` has by run the columns lr, epochs and distance, the norm of the change of all weights.
+    """
+    measures = ["instability_ratio", "recall_change", "recall_change_perspective", "inter_image_cosine_change"]
+    columns = ["model", *(f"{name}{end}" for name in measures for end in ("", "_low", "_high"))]
+    rows = tradeoff[tradeoff.image_set == POOLED][columns].merge(runs.rename_axis("model").reset_index(), on="model")
+    return rows.sort_values("distance", kind="stable", ignore_index=True)
+
+
+def distance_trend(
+    measured: Mapping[tuple[str, str], Outcomes], runs: pd.DataFrame, *, inference: Inference
+) -> pd.DataFrame:
+    """How the mean inter-image cosine of ``runs`` follows the distance travelled and the learning rate: one row for each.
+
+    ``rank_correlation`` is Spearman's, over the runs; its interval is over images. No row for fewer than MINIMUM_RUNS runs. ``runs`` as in ``distance_table``.
+    """
+    columns = ["follows", *(f"rank_correlation{end}" for end in ("", "_low", "_high"))]
+    if len(runs) < MINIMUM_RUNS:
+        return pd.DataFrame(columns=columns)
+    cosines = np.stack([measured[name, POOLED]["inter_image_cosine"] for name in runs.index])
+
+    def correlation(x: pd.Series):
+        ranks = rankdata(x)
+        centred = ranks - ranks.mean()
+
+        def statistic(values: np.ndarray) -> np.ndarray:
+            means = rankdata(values.mean(-1), axis=0).T
+            means = means - means.mean(-1, keepdims=True)
+            return (means @ centred) / np.sqrt((means**2).sum(-1) * (centred**2).sum())
+
+        return statistic
+
+    return pd.DataFrame(
+        [
+            {"follows": name}
+            | with_interval("rank_correlation", cosines, correlation(runs[column]), inference=inference)
+            for name, column in (("distance travelled", "distance"), ("learning rate", "lr"))
+        ]
+    )
 
 
 def method_label(spec: Mapping) -> str:
@@ -147,11 +367,6 @@ def pareto(frame: pd.DataFrame, *, lower: str, higher: str) -> pd.Series:
     return pd.Series(~(no_worse & better).any(1), index=frame.index)
 
 
-def _changes(table: pd.DataFrame, shifts: Sequence[float]) -> np.ndarray:
-    """|s - s^δ| [shift, image]."""
-    return np.stack([(table["shift", 0.0] - table["shift", shift]).abs().to_numpy() for shift in shifts])
-
-
 def _hits(measurements: pd.DataFrame, view: str) -> np.ndarray:
     """Fraction [N] of the two retrieval directions in which an image's own text, or the image itself, is ranked first."""
     ranks = measurements[measurements.measure.isin(RANKS) & (measurements["view"] == view)]
@@ -161,11 +376,12 @@ def _hits(measurements: pd.DataFrame, view: str) -> np.ndarray:
 def _zero_shot_hits(measurements: pd.DataFrame, view: str) -> np.ndarray:
     """Whether each image's class is ranked first, 1 or 0 [N]; empty where the classes are not known."""
     hits = select(measurements, "zero_shot_hit")
-    return hits[hits["view"] == view].set_index("image").value.sort_index().to_numpy()
+    return _by_image(hits[hits["view"] == view])
 
 
-def _inter_image_cosine(measurements: pd.DataFrame) -> float:
-    return float(select(measurements, "inter_image_cosine").value.mean())
+def _by_image(rows: pd.DataFrame) -> np.ndarray:
+    """Values [N] in the order of the names of images."""
+    return rows.set_index("image").value.sort_index().to_numpy()
 
 
 def _pooled_median(changes: np.ndarray) -> np.ndarray:
@@ -176,6 +392,16 @@ def _pooled_median(changes: np.ndarray) -> np.ndarray:
 def _worst_median(changes: np.ndarray) -> np.ndarray:
     """Largest median over images of [shift, ..., image]."""
     return np.median(changes, axis=-1).max(0)
+
+
+def _worst_of_bound(changes: np.ndarray) -> np.ndarray:
+    """``_worst_median`` of all rows but the last, over the upper fence of the last (changes of the mirror image)."""
+    return _worst_median(changes[:-1]) / upper_fence(changes[-1])
+
+
+def _fence_ratio(changes: np.ndarray) -> np.ndarray:
+    """Upper fence of changes[0] over that of changes[1], images last."""
+    return upper_fence(changes[0]) / upper_fence(changes[1])
 
 
 def _median_ratio(changes: np.ndarray) -> np.ndarray:

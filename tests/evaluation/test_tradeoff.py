@@ -9,9 +9,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 from clip360.data.image_set import ImageRecord, load_image_set, write_image_set
-from clip360.evaluation.tradeoff import average_shifts, inter_image_cosine, tradeoff_measurements, tradeoff_views
+from clip360.evaluation.tradeoff import (
+    average_shifts,
+    equal_steps,
+    inter_image_cosine,
+    tradeoff_measurements,
+    tradeoff_views,
+)
 from clip360.evaluation.view_modes import control_views, halvings, view_measurements
-from clip360.geometry.views import shift_fractions
+from clip360.geometry.views import between_fractions
 from clip360.names import PANORAMA, PERSPECTIVE
 from clip360.scoring.shifts import MIRROR, embed_distinct
 from tests.small_clips import small_clip
@@ -111,19 +117,26 @@ def test_an_embedding_that_is_nan_stops_the_tradeoff(clip, image_set):
 
 
 def test_averaged_embeddings_are_those_of_a_loop(clip, image_set):
-    views = tradeoff_views(clip, shift_fractions(8), control_view=crop_middle, mirror_all=True)
+    fractions = [0.25, 1 / 8 + 1 / 32]
+    views = tradeoff_views(clip, fractions, control_view=crop_middle, n_averaged=[1, 4])
     single_pass = embed_distinct(clip, image_set, views, batch_size=2)
-    averaged = average_shifts(single_pass, n_averaged=4, n_embedded=8)
-    assert list(averaged) == [*(("shift", k / 8) for k in range(8)), MIRROR, PERSPECTIVE]
-    for k in range(8):
-        steps = [(k + 2 * j) % 8 for j in range(4)]
-        expected = F.normalize(sum(single_pass["shift", step / 8] for step in steps), dim=-1)
-        assert torch.allclose(averaged["shift", k / 8], expected, atol=1e-6)
-    mirrored = F.normalize(sum(single_pass["mirror", step / 8] for step in (0, 2, 4, 6)), dim=-1)
+    averaged = average_shifts(single_pass, fractions, n_averaged=4)
+    assert list(averaged) == [("shift", 0.0), *(("shift", x) for x in fractions), MIRROR, PERSPECTIVE]
+    for start in (0.0, *fractions):
+        expected = F.normalize(sum(single_pass["shift", (start + j / 4) % 1] for j in range(4)), dim=-1)
+        assert torch.allclose(averaged["shift", start], expected, atol=1e-6)
+    assert torch.allclose(averaged["shift", 0.25], averaged["shift", 0.0], atol=1e-6)  # among those averaged
+    assert not torch.allclose(averaged["shift", fractions[1]], averaged["shift", 0.0], atol=1e-6)  # between them
+    mirrored = F.normalize(sum(single_pass["mirror", j / 4] for j in range(4)), dim=-1)
     assert torch.allclose(averaged[MIRROR], mirrored, atol=1e-6)
     assert torch.equal(averaged[PERSPECTIVE], single_pass[PERSPECTIVE])
-    with pytest.raises(ValueError, match="n_shifts is 3: expected a divisor of the 8 shifts"):
-        average_shifts(single_pass, n_averaged=3, n_embedded=8)
+
+
+def test_shifts_between_those_of_the_paper_are_whole_pixels_and_in_no_mean():
+    """At 512 and at 256 pixels, for 8 tested shifts: means over up to 16 equal steps take none of them in."""
+    for fraction in between_fractions(8):
+        assert (fraction * 512).is_integer() and (fraction * 256).is_integer()
+        assert all(fraction not in equal_steps(0.0, n) for n in (2, 4, 8, 16))
 
 
 def test_measurements_of_a_view_mode_equal_a_plain_loop(tmp_path, image_set):

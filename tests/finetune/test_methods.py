@@ -16,7 +16,7 @@ from clip360.finetune.loop import fine_tune
 from clip360.finetune.losses import alignment, contrastive, worst_views
 from clip360.finetune.methods import METHODS, find_method, load_finetuned, save_finetuned, trained_weights
 from clip360.finetune.model_card import model_card
-from clip360.finetune.training_records import read_log, read_runs, training_costs, update_norms
+from clip360.finetune.training_records import distances, read_log, read_runs, training_costs, update_norms
 from clip360.geometry.canonical_yaw import at_canonical_yaw
 from clip360.geometry.panorama import circular_shift, perspective
 from clip360.geometry.views import Shift, perspective_view
@@ -303,6 +303,24 @@ def test_at_its_canonical_yaw_a_panorama_has_one_embedding_and_other_images_keep
         load_clip(base, protocol=Protocol(**changes)), [at_canonical_yaw(PANORAMAS)], {0: Shift(0.0)}, total=N
     )
     assert torch.allclose(canonical[0], expected[0], atol=1e-6)
+
+
+def test_the_distance_travelled_is_that_between_weights(base, tmp_path):
+    """By the released targets: the weights of one module change, and the merged network is an ordinary one."""
+    clip = find_method("lora_as_released").attach(load_clip(base), **LORA)
+    with torch.no_grad():
+        for weight in trained_weights(clip).values():
+            weight.normal_(std=0.1)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_finetuned(clip, folder, method="lora_as_released", lora=LORA, images={}, **RUN)
+    before, after = load_clip(base).network.state_dict(), load_finetuned(load_clip(base), folder).network.state_dict()
+    squares = {key: float((after[key] - before[key]).square().sum()) for key in before if "c_fc.weight" in key}
+    table = distances(tmp_path, ["run"])
+    norms = update_norms(folder)
+    assert norms["c_fc"] == pytest.approx(math.sqrt(sum(squares.values())), rel=1e-4)
+    assert table.distance["run"] == pytest.approx(math.sqrt((norms**2).sum()))
+    assert table.loc["run", ["lr", "epochs"]].tolist() == [OPTIMISATION["lr"], OPTIMISATION["epochs"]]
 
 
 def test_a_closed_gate_is_the_identity_and_opens():

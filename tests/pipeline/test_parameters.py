@@ -97,7 +97,7 @@ def test_the_types_repeat_the_choices_of_the_code():
     assert get_args(parameters.PositionalEmbedding) == tuple(KINDS)
     assert set(get_args(parameters.SingleImageView)) == set(CHOICES["view"]) - {"multi_view"}
     for method in ("average_8", "single_pass", "multi_view", "circular_positional_embedding"):
-        assert method_family(method) == next(iter(FAMILIES))
+        assert method_family(method) in list(FAMILIES)[:2]  # those without training
 
 
 def test_minimum_n_is_that_of_the_statistics():

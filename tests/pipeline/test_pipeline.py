@@ -24,7 +24,8 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
     "03_statistics/rule_fractions": "experiment,model,image_set,rule,tests,rejected,",
     "03_statistics/normality": "experiment,model,image_set,compared,n,W,p,normal",
     "03_statistics/verdicts": "experiment,model,image_set,compared,n,paper,holm,sign,interval,equivalent,minimum_n,required_n",
-    "05_tradeoff/tradeoff": "model,base_model,method,view,lambda,shift_range,image_set,role,n,",
+    "05_tradeoff/tradeoff": "model,base_model,method,view,lambda,shift_range,lr,epochs,usual,reference,image_set,role,n,",
+    "05_tradeoff/distance": "model,instability_ratio,",
     "05b_protocol_ablations/protocol_ablations": "ablation,model,image_set,n,score_change,score_change_low,score_change_high,score_change_of_beta,",
     "06_crop_or_model/variance_decomposition": "model,image_set,view,n,sd,sd_low,sd_high,content_sd,content_sd_low,content_sd_high,position_sd,",
     "06_crop_or_model/stability_bounds": "model,image_set,view,control,n,beta,beta_low,beta_high,tests,stable,stable_uncorrected,worst_shift,of_beta,",
@@ -32,9 +33,10 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
     "06_crop_or_model/findings": "claim,statement,verdict,case,unit,",
     "06b_panorama_fraction/differences": "comparison,model,reference,image_set,measure,difference,difference_low,difference_high",
     "06b_panorama_fraction/trends": "image_set,measure,replicates,rho,minimum,maximum,p,p_holm",
-    "07_adaptation_methods/methods": "method_family,model,base_model,method,view,lambda,shift_range,image_set,role,n,",
-    "07_adaptation_methods/methods_over_replicates": "method_family,method,replicates,lambdas,passes,trainable_parameters,"
-    "images_with_gradient,images_without_gradient,relative_instability,",
+    "07_adaptation_methods/methods": "method_family,model,base_model,method,view,lambda,shift_range,lr,epochs,usual,reference,",
+    "07_adaptation_methods/comparison": "method_family,method,model,lambda,passes,best_of_family,versus,passes_versus,kind,measure,"
+    "value,value_low,value_high",
+    "07_adaptation_methods/dominance": "method,versus,passes,replicates,instability_high,weakest,loss_low,dominates",
     "08_capabilities/zero_shot_classification": "model,view,task,n,top1,top1_low,top1_high,top1_single,top5,calibration_error,chance,times_chance,",
     "08_capabilities/fine_grained_attributes": "model,view,measure,subset,n,mean_rank,chance,advantage,advantage_low,advantage_high,p,p_holm,decided",
     "08_capabilities/presence": "model,n,auc,auc_low,auc_high,p,p_holm,decided",

@@ -20,13 +20,14 @@ def measures(*, contrast: float = 2.0, of_beta: float = 1.5, ratio: float = 0.5,
     cues = pd.DataFrame([{"view": view, **keys, "p": p} for view in ("panorama", "perspective") for p in (0.005, 0.02)])
     shifts = pd.DataFrame([{**keys, "p": p} for p in (0.005, 0.02, 0.5)])
     run = {"base_model": "m", "method": "lora_attention", "lam": 0.5, "shift_range": "0-1", "role": "test"}
+    run |= {"usual": True}
     run |= {
         "image_set": "set",
         "beta": 4.0,
-        **interval("relative_instability", ratio, 0.1),
+        **interval("median_change_ratio", ratio, 0.1),
         **interval("score_change", cost, 0.4),
     }
-    others = [{"method": "image_tower"}, {"role": "validation"}, {"shift_range": "0-0.25"}]
+    others = [{"method": "image_tower"}, {"role": "validation"}, {"shift_range": "0-0.25"}, {"usual": False}]
     return paper_measures(
         pd.DataFrame([{**keys, **interval("contrast", contrast, 0.1)}]),
         cues,

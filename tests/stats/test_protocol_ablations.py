@@ -94,7 +94,8 @@ def test_runs_that_differ_in_one_detail_are_compared():
     offsets = {"a100": 1.0, "r100": 5.0, "r050": 2.0}
     frozen = both_probes()[lambda table: table.condition.isin(["shift", "mirror"])]
     finetuned = pd.concat([frozen.assign(model=name, value=frozen.value + offset) for name, offset in offsets.items()])
-    tests = finetuned_shift_tests(frozen, finetuned, runs, shifts=SHIFTS, inference=POLICY)
+    specs = {"m": {"model": "m", "method": "single_pass"}} | runs
+    tests = finetuned_shift_tests(pd.concat([frozen, finetuned]), specs, shifts=SHIFTS, inference=POLICY)
     rows = finetuning_ablations(frozen, finetuned, tests, runs, shifts=SHIFTS, inference=POLICY)
     assert rows.ablation.tolist() == ["lora_targets (r100)", "lambda_1 (r100)"]
     assert rows.score_change.tolist() == pytest.approx([4.0, 3.0]) and rows.verdicts_changed.tolist() == [0, 0]
