@@ -6,7 +6,15 @@ import pandas as pd
 
 from clip360.figures.style import image_set_label, method_words, model_label
 
-LABELS = {"model": model_label, "image_set": image_set_label, "method": method_words, "lam": "λ = {}".format}
+LABELS = {
+    "model": model_label,
+    "base_model": model_label,
+    "reference": "against {}".format,
+    "image_set": image_set_label,
+    "lam": "λ = {}".format,
+    "lr": "learning rate {}".format,
+    "epochs": "{} epochs".format,
+}
 VERDICTS = {"holds": "Holds", "refuted": "**Refuted**", "undecided": "**Undecided**"}
 
 
@@ -29,7 +37,11 @@ def _item(cases: pd.DataFrame) -> str:
 
 def _label(case) -> str:
     keys = [pair.split("=", 1) for pair in re.split(r", (?=\w+=)", case.case)]
-    return ", ".join(LABELS.get(name, str)(value) for name, value in keys) + " "
+    return ", ".join(LABELS.get(name, _words)(value) for name, value in keys) + " "
+
+
+def _words(name: str) -> str:
+    return VIEWS.get(name, name.replace("_", " "))
 
 
 def _interval(case) -> str:
