@@ -4,13 +4,15 @@ import re
 
 import pandas as pd
 
-from clip360.figures.style import image_set_label, method_words, model_label
+from clip360.figures.style import image_set_label, method_words, model_label, view_label
 
 LABELS = {
     "model": model_label,
     "base_model": model_label,
     "reference": "against {}".format,
     "image_set": image_set_label,
+    "view": view_label,
+    "method": method_words,
     "lam": "λ = {}".format,
     "lr": "learning rate {}".format,
     "epochs": "{} epochs".format,
@@ -41,7 +43,7 @@ def _label(case) -> str:
 
 
 def _words(name: str) -> str:
-    return VIEWS.get(name, name.replace("_", " "))
+    return name.replace("_", " ")
 
 
 def _interval(case) -> str:
