@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clip360.data.image_set import ImageSet, printable
-from clip360.geometry.seam import seam
+from clip360.geometry.seam_measures import MEASURES, seam_measures
 from clip360.geometry.views import Shift, shift_fractions
 from clip360.models.clip import Clip
 from clip360.scoring.clip_score import clip_score
@@ -33,7 +33,8 @@ def score_panoramas(
     robust             mean of s over ``n_shifts`` shifts in equal steps of a whole turn, the unshifted panorama included
     spread             standard deviation of s over these shifts
     worst, worst_yaw   the lowest s, and the yaw in degrees (to the right, -180 to 180) of the camera that sees it
-    seam               visibility of the line where the right edge meets the left, see ``geometry.seam``
+    seam, seam_blend, discontinuity, poles, cube_edges
+                       what shows where the sphere was laid flat, see ``geometry.seam_measures``
 
     Raises ValueError for fewer than two shifts, an empty batch, and a score that is NaN.
     """
@@ -43,7 +44,7 @@ def score_panoramas(
         raise ValueError(f"batch_size is {batch_size}: expected at least 1")
     fractions = [0.0, *shift_fractions(n_shifts)]
     views = {fraction: Shift(fraction) for fraction in fractions}
-    seams: deque[Tensor] = deque()
+    seams: deque[dict[str, Tensor]] = deque()
     batches = _with_seams(image_set.batches(batch_size, start), seams)
     table, texts = image_set.table[start:], image_set.texts[start:]
     n_scored = 0
@@ -56,12 +57,12 @@ def score_panoramas(
         ]
         n_scored += len(rows)
         yield _score_table(clip, rows, torch.stack(scores, dim=1).double(), fractions).assign(
-            seam=seams.popleft().numpy()
+            **{name: values.numpy() for name, values in seams.popleft().items()}
         )
 
 
 def _score_table(clip: Clip, rows: pd.DataFrame, scores: Tensor, fractions: list[float]) -> pd.DataFrame:
-    """The columns of ``score_panoramas`` but seam, from the scores [N, n_shifts] at shifts by ``fractions``."""
+    """The columns of ``score_panoramas`` but the seam measures, from the scores [N, n_shifts] at shifts by ``fractions``."""
     if not scores.isfinite().all():
         image = rows.image.iloc[int((~scores.isfinite()).any(1).nonzero()[0])]
         raise ValueError(
@@ -88,10 +89,10 @@ def camera_yaw(fraction: float) -> float:
     return 0.0 - 360 * fraction if fraction <= 0.5 else 360 * (1 - fraction)
 
 
-def _with_seams(batches: Iterable[Tensor], seams: deque[Tensor]) -> Iterator[Tensor]:
-    """The batches, the seam of each image in a batch appended to ``seams``."""
+def _with_seams(batches: Iterable[Tensor], seams: deque[dict[str, Tensor]]) -> Iterator[Tensor]:
+    """The batches, the seam measures of the images in a batch appended to ``seams``."""
     for images in batches:
-        seams.append(seam(images))
+        seams.append(seam_measures(images))
         yield images
 
 
@@ -138,7 +139,7 @@ def _fingerprint(clip: Clip, image_set: ImageSet, n_shifts: int) -> str:
     Hashing the bytes instead would read a large set twice. Programs that copy files can restore mtime but not ctime, so a
     replaced image never passes for the old one; at worst, an image that was only touched is scored again.
     """
-    digest = hashlib.sha256(repr((clip.protocol, clip.view, n_shifts, image_set.texts)).encode())
+    digest = hashlib.sha256(repr((clip.protocol, clip.view, n_shifts, image_set.texts, *MEASURES)).encode())
     for name in image_set.table.image:
         status = (image_set.images / name).stat()
         digest.update(repr((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode())

@@ -49,7 +49,7 @@ class Claim:
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim speaks of, with the columns of ``by``, and value, low and high.
 
-        Raises ValueError where a column is missing, two rows have the same keys, or a number is NaN.
+        Raises ValueError where a column is missing, or two rows have the same keys.
         """
         columns = {self.column: "value", f"{self.column}_low": "low", f"{self.column}_high": "high"}
         missing = [name for name in (*self.by, *columns) if name not in table]
@@ -58,12 +58,10 @@ class Claim:
         rows = (table.query(self.where) if self.where else table)[[*self.by, *columns]].rename(columns=columns)
         if rows.duplicated(list(self.by)).any():
             raise ValueError(f"the claim {self.name}: rows of {self.table} differ in more than {', '.join(self.by)}")
-        if rows[list(columns.values())].isna().any(axis=None):
-            raise ValueError(f"the claim {self.name}: {self.column} of {self.table} is not a number in every row")
         return rows
 
     def verdict(self, low: float, high: float) -> str:
-        """The verdict on an interval."""
+        """The verdict on an interval; a number that is not defined (NaN), such as a ratio to nothing, decides nothing."""
         if low > self.above and high < self.below:
             return HOLDS
         return REFUTED if high < self.above or low > self.below else UNDECIDED

@@ -18,7 +18,8 @@ def over_replicates(tables: Sequence[pd.DataFrame], keys: Sequence[str], *, infe
         mean ± t · spread / sqrt(R),
 
     covers both (the analysis of a balanced hierarchical design by the means of its groups). Columns: keys, ``replicates`` (R), ``mean``, ``mean_low``,
-    ``mean_high``, ``spread`` (standard deviation between replicates), ``minimum``, ``maximum``. Raises ValueError for fewer than two replicates, and where one of
+    ``mean_high``, ``spread`` (standard deviation between replicates), ``minimum``, ``maximum``. NaN in one replicate makes
+    the mean NaN. Raises ValueError for fewer than two replicates, and where one of
     them lacks a row that another has.
     """
     if len(tables) < 2:
@@ -28,6 +29,7 @@ def over_replicates(tables: Sequence[pd.DataFrame], keys: Sequence[str], *, infe
     for case in counts.index[counts != len(tables)]:
         raise ValueError(f"{case}: {counts[case]} of {len(tables)} replicates have this row: run the others again")
     mean, spread = groups.mean(), groups.std(ddof=1)
+    mean[groups.count() < counts] = np.nan
     half_width = t.isf(inference.alpha / 2, len(tables) - 1) * spread / np.sqrt(len(tables))
     columns = {"replicates": counts, "mean": mean, "mean_low": mean - half_width, "mean_high": mean + half_width}
     columns |= {"spread": spread, "minimum": groups.min(), "maximum": groups.max()}

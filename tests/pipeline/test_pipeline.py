@@ -46,7 +46,7 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
     "08_capabilities/viewpoint_consistency": "model,view,task,level,n,same_scene,same_scene_low,same_scene_high,scene_category,",
     "08b_adaptation_costs/retrieval": "model,view,direction,n,R@1,R@1_low,R@1_high,R@5,",
     "08b_adaptation_costs/capability_changes": "model,base_model,reference,method,lambda,shift_range,task,view,n,frozen,frozen_low,frozen_high,",
-    "09_score_your_panoramas/scores": "image,caption,score,robust,spread,worst,worst_yaw,seam",
+    "09_score_your_panoramas/scores": "image,caption,score,robust,spread,worst,worst_yaw,seam,seam_blend,discontinuity,poles,cube_edges",
     "10_claims/claims": "claim,paper,model,finetuning,image_set,measure,tests,value,low,high,verdict,replicates,same_verdict,minimum,maximum",
 }
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from clip360.data.image_set import load_image_set
+from clip360.data.image_set import load_image_set, read_panorama
+from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import load_clip
 from clip360.scoring.panorama_scores import camera_yaw, score_folder, score_panoramas
 from tests.small_clips import small_clip
@@ -77,6 +78,9 @@ def test_scores_equal_a_plain_loop(clip, image_set):
         expected = np.array([max(100 * torch.cosine_similarity(x, text).item(), 0) for x in image_embeds])
         actual = (row.score, row.robust, row.spread, row.worst)
         assert actual == pytest.approx((expected[0], expected.mean(), expected.std(), expected.min()), abs=1e-4)
+        panorama = read_panorama(image_set.images / row.image)
+        for name, measure in MEASURES.items():
+            assert getattr(row, name) == pytest.approx(measure(panorama).item(), abs=1e-6), name
         assert row.worst_yaw in [camera_yaw(k / 4) for k in range(4) if expected[k] < expected.min() + 1e-4]
 
 

@@ -91,9 +91,10 @@ def test_a_claim_about_other_models_is_left_out_and_one_about_replicates_alone_i
     )
 
 
-def test_missing_evidence_is_refused():
-    with pytest.raises(ValueError, match="is not a number"):
-        verdict(table(1.0, float("nan")))
+def test_a_number_that_is_not_defined_decides_nothing_and_a_missing_row_is_refused():
+    assert verdict(table(1.0, float("nan"))) == UNDECIDED
+    replicates = [table(1.0 + k / 10, 2.0) for k in range(5)]
+    assert verdict(table(1.0, 2.0), *replicates[:4], table(1.0, float("nan"))) == UNDECIDED
     with pytest.raises(ValueError, match="1 of 2 replicates have this row"):
         verdict(table(1.0, 2.0), table(1.0, 2.0), table(1.0))
 
