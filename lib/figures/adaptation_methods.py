@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from clip360.figures.style import PAGE, method_words
 from clip360.stats.adaptation_methods import CAPABILITIES, FAMILIES, INSTABILITY
 
-RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)  # ticks; what is lower, such as 0, is drawn at the first
+RATIOS = (0.02, 0.1, 0.3, 1, 3)  # ticks; what is lower, such as 0, is drawn at the first
 LOSS = -0.15  # a loss beyond it is drawn there, as a triangle
 ROW = 0.19  # inches
 
@@ -46,7 +46,7 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float) -> Fig
         if is_ratio:
             axis.set_title("instability ratio\n(log scale)")
         else:
-            axis.set_title(measure.replace(" of ", ",\n"))
+            axis.set_title(measure.replace(" of ", ",\n").removesuffix(" views"))
             axis.set_xlabel("change")
             axis.xaxis.set_major_locator(MaxNLocator(3))
     axes[0, 0].set_xscale("log")

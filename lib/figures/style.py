@@ -22,7 +22,12 @@ VIEWS = {
     "multi_view": "multi-view",
     "perspective": "perspective view",
 }
-METHODS = {"lora_as_released": "LoRA as released", "lora_attention": "LoRA, attention", "single_pass": "frozen"}
+METHODS = {
+    "lora_as_released": "LoRA as released",
+    "lora_attention": "LoRA, attention",
+    "single_pass": "frozen",
+    "single_pass_canonical_yaw": "frozen, canonical yaw",
+}
 
 
 def set_style() -> None:

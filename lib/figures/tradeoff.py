@@ -113,7 +113,7 @@ def distance_curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 color=colour,
                 markersize=4,
                 linewidth=1,
-                label=f"learning rate {lr:g}, {epochs} epochs",
+                label=f"learning rate {lr:g}: {epochs} epochs",
             )
         axis.set(title=label, xlabel="distance travelled", xscale="log")
         _label_logarithms(axis.xaxis)

@@ -158,18 +158,19 @@ def over_replicates(comparisons: Sequence[pd.DataFrame], *, inference: Inference
     """``comparison_table`` of this run and its replicates in one: one row for each method, ``versus`` and measure.
 
     ``mean``, ``mean_low``, ``mean_high`` are over replicates with Student's interval; without replicates they are those of this run.
-    ``value`` is this run. With ``by`` "method_family", the best of each family, whichever method it is in each replicate; ``methods`` lists them.
+    ``value`` is this run, NaN where only replicates have the method. With ``by`` "method_family", the best of each family, whichever method it is in each replicate; ``methods`` lists them.
     """
     keys = [by, "versus", "measure"]
     if by == "method_family":
         comparisons = [table[table.best_of_family] for table in comparisons]
     this_run, *kept = comparisons
     methods = pd.concat(kept or [this_run]).groupby(by, sort=False).method.unique().map("; ".join)
-    table = this_run.assign(methods=this_run[by].map(methods))
     if not kept:
-        return table.assign(replicates=0, mean=table.value, mean_low=table.value_low, mean_high=table.value_high)
-    numbers = replicates.over_replicates(kept, keys, inference=inference)
-    return table.merge(numbers, on=keys, how="left")
+        numbers = {"mean": this_run.value, "mean_low": this_run.value_low, "mean_high": this_run.value_high}
+        return this_run.assign(methods=this_run[by].map(methods), replicates=0, **numbers)
+    table = kept[0].drop(columns=["value", "value_low", "value_high"]).assign(methods=kept[0][by].map(methods))
+    table = table.merge(replicates.over_replicates(kept, keys, inference=inference), on=keys, how="left")
+    return table.merge(this_run[[*keys, "value", "value_low", "value_high"]], on=keys, how="left")
 
 
 def dominance_table(table: pd.DataFrame, *, tolerance: float) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from clip360.names import PANORAMA, PERSPECTIVE, POOLED, TEST, TRAINING, VALIDATION
 from clip360.stats.inference import Inference, mean, median, with_interval
 from clip360.stats.measurements import KEYS, select
+from clip360.stats.replicates import over_replicates
 from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound, upper_fence
 
 RANKS = ("image_to_text_rank", "text_to_image_rank")
@@ -312,6 +313,24 @@ def distance_table(tradeoff: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     columns = ["model", *(f"{name}{end}" for name in measures for end in ("", "_low", "_high"))]
     rows = tradeoff[tradeoff.image_set == POOLED][columns].merge(runs.rename_axis("model").reset_index(), on="model")
     return rows.sort_values("distance", kind="stable", ignore_index=True)
+
+
+def distance_over_replicates(tables: Sequence[pd.DataFrame], *, inference: Inference) -> pd.DataFrame:
+    """``distance_table`` over replicates: means by lr and epochs, with Student's intervals; this run's where there are none.
+
+    ``tables`` are that of this run and those of its replicates.
+    """
+    this_run, *kept = tables
+    if not kept:
+        return this_run
+    keys, mean = ["lr", "epochs"], kept[0][["lr", "epochs"]]
+    measures = [name.removesuffix("_low") for name in this_run if name.endswith("_low")]
+    for name in ("distance", *measures):
+        values = [table[[*keys, name]].rename(columns={name: "value"}) for table in kept]
+        numbers = over_replicates(values, keys, inference=inference)
+        renamed = {f"mean{end}": f"{name}{end}" for end in ("", "_low", "_high")}
+        mean = mean.merge(numbers[[*keys, *renamed]].rename(columns=renamed), on=keys)
+    return mean.sort_values("distance", kind="stable", ignore_index=True)
 
 
 def distance_trend(

@@ -86,6 +86,9 @@ def test_replicates_give_means_and_the_best_of_a_family_may_change(compared):
     key = ("distilled, squash", OWN_VIEW, INSTABILITY)
     assert means["mean"][key] == pytest.approx(0.7) and means.value[key] == pytest.approx(0.6)
     assert means.mean_low[key] == pytest.approx(0.7 - 63.6567 * 0.1, rel=1e-4)  # Student's t with one degree of freedom
+    fewer = compared[compared.method != "distilled, squash"]
+    means = over_replicates([fewer, compared, other], inference=POLICY).set_index(["method", "versus", "measure"])
+    assert means["mean"][key] == pytest.approx(0.7) and np.isnan(means.value[key])  # this run lacks the method
     renamed = compared.assign(method=compared.method.replace("distilled, squash", "distilled"))
     families = over_replicates([compared, compared, renamed], inference=POLICY, by="method_family")
     assert set(families[families.method_family == "distilled mean"].methods) == {"distilled, squash; distilled"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from clip360.names import POOLED
 from clip360.stats.inference import Inference
 from clip360.stats.tradeoff import (
+    distance_over_replicates,
     distance_trend,
     finetuned_shift_tests,
     outcomes_by_set,
@@ -153,6 +154,21 @@ def test_the_trend_is_spearmans_over_runs():
     assert trend.rank_correlation.tolist() == pytest.approx(expected)
     assert trend.rank_correlation_low.tolist() == pytest.approx(expected)
     assert distance_trend(measured, runs[:3], inference=POLICY).empty
+
+
+def test_distances_are_averaged_by_rate_and_epochs():
+    """Two replicates that list their runs in another order, and a run that this run lacks."""
+
+    def table(distances: list[float], cosines: list[float], epochs: list[int]) -> pd.DataFrame:
+        numbers = {f"cosine{end}": cosines for end in ("", "_low", "_high")}
+        return pd.DataFrame({"model": "x", **numbers, "lr": 0.1, "epochs": epochs, "distance": distances})
+
+    kept = [table([1.0, 2.0], [0.2, 0.6], [3, 9]), table([3.0, 4.0], [0.8, 0.4], [9, 3])]
+    means = distance_over_replicates([table([5.0], [0.9], [9]), *kept], inference=POLICY)
+    assert means.epochs.tolist() == [3, 9] or means.epochs.tolist() == [9, 3]
+    means = means.set_index("epochs")
+    assert means.distance.to_dict() == {3: 2.5, 9: 2.5} and means.cosine.to_dict() == pytest.approx({3: 0.3, 9: 0.7})
+    assert means.cosine_low[3] == pytest.approx(0.3 - 63.6567 * 0.1, rel=1e-4)
 
 
 @settings(max_examples=50, deadline=None)
