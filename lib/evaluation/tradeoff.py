@@ -87,7 +87,8 @@ def tradeoff_measurements(
                         ``classes``, which maps every class to the words of its prompt
     inter_image_cosine  mean cosine of the image's embedding with those of all other images; 1 where all are the same
 
-    All but clip_score have the condition ``unshifted``. ValueError where a value is NaN.
+    Ranks and hits of panoramas are measured at every shift: the direction in which a panorama is cut open is arbitrary, and at a
+    single one they depend on it. All else but clip_score has the condition ``unshifted``. ValueError where a value is NaN.
     """
     table, unshifted = image_set.table, image_embeds["shift", 0.0]
     text_embeds = embed_texts(clip, image_set.texts)
@@ -96,21 +97,26 @@ def tradeoff_measurements(
     panoramas = {key: embeds for key, embeds in image_embeds.items() if key != PERSPECTIVE}
     parts = [shift_measurements(clip, table, panoramas, text_embeds, image_set=image_set.name)]
     format_cue = table.cue.iloc[0] if "cue" in table else generic_cue
-    for view, images, texts, cue in (
-        (PANORAMA, unshifted, text_embeds, format_cue),
-        (PERSPECTIVE, image_embeds[PERSPECTIVE], generic_embeds, generic_cue),
-    ):
+    ranked = [
+        (PANORAMA, key, embeds, text_embeds, format_cue) for key, embeds in panoramas.items() if key[0] == "shift"
+    ]
+    ranked.append((PERSPECTIVE, (UNSHIFTED, math.nan), image_embeds[PERSPECTIVE], generic_embeds, generic_cue))
+    for view, (condition, level), images, texts, cue in ranked:
         values = {"image_to_text_rank": ranks(images, texts), "text_to_image_rank": ranks(texts, images)}
         if labels is not None:
             class_embeds = embed_texts(clip, [prompt(cue, words) for words in classes.values()])
             right = torch.tensor([list(classes).index(label) for label in labels])
             values["zero_shot_hit"] = zero_shot(images, class_embeds[:, None]) == right
-        if view == PANORAMA:
-            values["inter_image_cosine"] = inter_image_cosine(images)
         parts += [
-            measurement_rows(clip, image_set.name, table.image, measure, UNSHIFTED, math.nan, view, x)
+            measurement_rows(clip, image_set.name, table.image, measure, condition, level, view, x)
             for measure, x in values.items()
         ]
+    cosines = inter_image_cosine(unshifted)
+    parts.append(
+        measurement_rows(
+            clip, image_set.name, table.image, "inter_image_cosine", UNSHIFTED, math.nan, PANORAMA, cosines
+        )
+    )
     return pd.concat(parts, ignore_index=True)
 
 

@@ -34,8 +34,9 @@ def outcomes(measurements: pd.DataFrame, shifts: Sequence[float]) -> Outcomes:
     ``variance``, ``level``  variance of the score over shifts, and its mean, at the measured shifts other than ``shifts``. The
                         variance is half the mean square of s^δ - s: a mean embedding takes the same value at all these shifts
     ``score``           unshifted
-    ``recall``, ``recall_perspective``        fraction of both directions of retrieval that rank the right one first
-    ``zero_shot``, ``zero_shot_perspective``  whether zero-shot classification is right; only where the classes are known
+    ``recall``, ``recall_perspective``        fraction of both directions of retrieval that rank the right one first; of a
+                        panorama, the mean over all measured shifts, since the direction in which it is cut open is arbitrary
+    ``zero_shot``, ``zero_shot_perspective``  whether zero-shot classification is right; likewise
     ``inter_image_cosine``  mean cosine with the other panoramas
     """
     scores = shift_pivot(measurements)
@@ -387,20 +388,20 @@ def pareto(frame: pd.DataFrame, *, lower: str, higher: str) -> pd.Series:
 
 
 def _hits(measurements: pd.DataFrame, view: str) -> np.ndarray:
-    """Fraction [N] of the two retrieval directions in which an image's own text, or the image itself, is ranked first."""
+    """Fraction [N] of the two directions of retrieval, and of all measured shifts, that rank the right one first."""
     ranks = measurements[measurements.measure.isin(RANKS) & (measurements["view"] == view)]
     return (ranks.assign(hit=ranks.value <= 1).groupby("image").hit.mean()).to_numpy()
 
 
 def _zero_shot_hits(measurements: pd.DataFrame, view: str) -> np.ndarray:
-    """Whether each image's class is ranked first, 1 or 0 [N]; empty where the classes are not known."""
+    """Fraction [N] of all measured shifts at which an image's class is ranked first; empty where the classes are not known."""
     hits = select(measurements, "zero_shot_hit")
     return _by_image(hits[hits["view"] == view])
 
 
 def _by_image(rows: pd.DataFrame) -> np.ndarray:
-    """Values [N] in the order of the names of images."""
-    return rows.set_index("image").value.sort_index().to_numpy()
+    """Means [N] over the rows of each image, in the order of their names."""
+    return rows.groupby("image", sort=True).value.mean().to_numpy()
 
 
 def _pooled_median(changes: np.ndarray) -> np.ndarray:

@@ -76,13 +76,16 @@ def test_measurements_for_the_tradeoff_equal_a_plain_loop(clip, image_set):
     assert table.columns.tolist() == COLUMNS and table.value.dtype == table.level.dtype == float
     scores, rest = table[table.measure == "clip_score"], table[table.measure != "clip_score"]
     assert set(zip(scores.condition, scores.level, strict=True)) == {("shift", 0.0), ("shift", 0.5), MIRROR}
-    assert (rest.condition == "unshifted").all() and rest.level.isna().all()
-    values = rest.set_index(["measure", "view", "image"]).value.sort_index()
+    at_one_level = (rest["view"] == PERSPECTIVE) | (rest.measure == "inter_image_cosine")
+    assert (rest[at_one_level].condition == "unshifted").all() and rest[at_one_level].level.isna().all()
+    all_values = rest.assign(level=rest.level.fillna(0.0)).set_index(["level", "measure", "view", "image"]).value
     stored = [batch[0] for batch in image_set.batches(1)]
-    for view, images, cue in (
-        (PANORAMA, stored, "360 photo"),
-        (PERSPECTIVE, [crop_middle(x) for x in stored], "photo"),
+    for view, images, cue, level in (
+        (PANORAMA, stored, "360 photo", 0.0),
+        (PANORAMA, [x.roll(x.shape[-1] // 2, dims=-1) for x in stored], "360 photo", 0.5),
+        (PERSPECTIVE, [crop_middle(x) for x in stored], "photo", 0.0),
     ):
+        values = all_values[level].sort_index()
         image_embeds, text_embeds = embed_plainly(clip, images), embed_objects_plainly(clip, cue)
         class_embeds = {
             name: embed_text_plainly(clip, f"This is a {cue} of {words}") for name, words in CLASSES.items()
@@ -97,7 +100,7 @@ def test_measurements_for_the_tradeoff_equal_a_plain_loop(clip, image_set):
             assert values["zero_shot_hit", view, f"{k}.jpg"] == (predicted == LABELS[k])
         hits = values[("zero_shot_hit", view)]
         assert 0 < hits.sum() < N
-        if view == PANORAMA:
+        if view == PANORAMA and level == 0:
             others = [
                 sum(float(image_embeds[k] @ image_embeds[j]) for j in range(N) if j != k) / (N - 1) for k in range(N)
             ]
