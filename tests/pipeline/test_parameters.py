@@ -273,7 +273,7 @@ def test_validation_leaves_panoramas_for_training():
 @pytest.mark.parametrize("key", ["seed", "split", "environment", "height"])
 @pytest.mark.parametrize("sections", [WORLD, RENDERED], ids=["embedded", "rendered"])
 def test_scenes_are_those_of_the_images(sections, key):
-    values = {"seed": 359, "split": "train", "environment": "outdoor", "height": 128}
+    values = {"seed": 359, "split": "train", "environment": "outdoor", "height": 192}
     (reported,) = messages(changed(f"crop_or_model.scenes.world_indoor.{key}", values[key], sections))
     assert f"`crop_or_model.scenes.world_indoor.{key}` is {values[key]!r}: expected " in reported
 
