@@ -34,7 +34,7 @@ ARCHITECTURE = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "layers": 1, "width": 64, "heads": 1},
 }
 HEIGHT = 64  # of the panoramas
-COUNT = 12  # images in each set: with fewer, no test of 84 could reject at the level below
+COUNT = 12  # images in each set: more than tests of 7 shifts need at the level below
 PROFILE = f"""
 extends: paper
 profile: made
@@ -44,8 +44,9 @@ models: [{MODEL}]
 weights: !replace
   {MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}
   {LISTED}: {{architecture: ViT-B-32, pretrained: laion400m_e32}}
-visual_probe: {{n_curve_shifts: 8, alpha: 0.05, bootstrap: {{n_bootstrap: 100}}}}
-textual_probe: {{alpha: 0.05, bootstrap: {{n_bootstrap: 100}}, control_view: {{size: {HEIGHT}}}}}
+inference: {{alpha: 0.05, n_bootstrap: 100}}
+visual_probe: {{n_curve_shifts: 8}}
+textual_probe: {{control_view: {{size: {HEIGHT}}}}}
 finetune:
   optimisation: {{epochs: 1}}
   runs: !replace
@@ -58,8 +59,6 @@ crop_or_model:
   n_shifts: 4
   n_windows: 4
   token_analysis: {{models: [{MODEL}], views: [squash], n_images: 2}}
-  alpha: 0.05
-  bootstrap: {{n_bootstrap: 100}}
 own_panoramas: {{images: panoramas/360_real, model: results/made/models/{MODEL}, n_images: 4, n_shifts: 2}}
 """
 RELEASED = f"""
@@ -69,7 +68,7 @@ figures: results/made_released/figures
 models: [{MODEL}]
 weights: !replace {{{MODEL}: {{architecture: made/{CONFIGURATION}, pretrained: made/{WEIGHTS}}}}}
 protocol: {{precision: float32}}
-visual_probe: {{alpha: 0.05}}
+inference: {{alpha: 0.05}}
 finetune:
   runs: !replace
     made_released_l100: {{model: {MODEL}, method: lora_as_released, lam: 1.0, shift_range: [0.0, 1.0]}}
