@@ -107,6 +107,21 @@ def paper_table(judged: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def architecture_table(judged: pd.DataFrame, weights: Mapping[str, Mapping]) -> pd.DataFrame:
+    """The findings on published models, one column for each training data, one row for each architecture, image set and finding.
+
+    ``judged`` is the table of ``judge``; ``weights`` gives the ``architecture`` and the tag ``pretrained`` of each model, as params.yaml does.
+    """
+    rows = judged[judged.model.isin(weights) & (judged.finetuning == FROZEN)]
+    rows = rows.assign(
+        architecture=[weights[model]["architecture"] for model in rows.model],
+        data=[str(weights[model]["pretrained"]).split("_")[0] for model in rows.model],
+        number=_intervals(rows, "mean", "mean_low", "mean_high"),
+    )
+    keys = ["statement", "image_set", "architecture"]
+    return rows.pivot(index=keys, columns="data", values="number").rename_axis(columns=None).reset_index()
+
+
 def paper_numbers(
     shift_summary: pd.DataFrame, tradeoff: pd.DataFrame, adapters: pd.DataFrame
 ) -> dict[tuple[str, str], float]:
@@ -175,4 +190,5 @@ def changed_verdicts(
 
 
 def _intervals(rows: pd.DataFrame, *columns: str) -> pd.Series:
-    return rows[list(columns)].apply(lambda row: "{:.2f} [{:.2f}, {:.2f}]".format(*row), axis=1)
+    numbers = rows[list(columns)].itertuples(index=False, name=None)
+    return pd.Series(["{:.2f} [{:.2f}, {:.2f}]".format(*row) for row in numbers], index=rows.index, dtype=object)

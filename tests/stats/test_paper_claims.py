@@ -5,7 +5,15 @@ import pytest
 
 from clip360.stats.claims import judge
 from clip360.stats.inference import Inference
-from clip360.stats.paper_claims import CLAIMS, TABLE, changed_verdicts, paper_measures, paper_table, printed_numbers
+from clip360.stats.paper_claims import (
+    CLAIMS,
+    TABLE,
+    architecture_table,
+    changed_verdicts,
+    paper_measures,
+    paper_table,
+    printed_numbers,
+)
 
 INFERENCE = Inference(alpha=0.01, n_bootstrap=10, seed=0)
 
@@ -65,6 +73,20 @@ def test_each_finding_is_judged_by_its_number_and_the_papers_rule_counts_uncorre
 def test_a_finding_is_refuted_by_the_opposite(changes, claim, verdict):
     judged = judge(CLAIMS, {TABLE: [measures(**changes)]}, inference=INFERENCE).set_index("claim")
     assert judged.verdict[claim] == verdict
+
+
+def test_published_models_stand_by_architecture_and_training_data():
+    tables = [measures().assign(model=model) for model in ("a", "b")]
+    judged = judge(CLAIMS, {TABLE: [pd.concat(tables)]}, inference=INFERENCE)
+    weights = {
+        "a": {"architecture": "ViT-B-32", "pretrained": "openai"},
+        "b": {"architecture": "ViT-B-32", "pretrained": "laion2b_s34b"},
+    }
+    table = architecture_table(judged, weights)
+    assert table.columns.tolist() == ["statement", "image_set", "architecture", "laion2b", "openai"]
+    assert table.statement.tolist() == ["CLIP is not stable under circular shifts", "CLIP uses format cues"]
+    assert table.openai.tolist() == ["1.50 [1.40, 1.60]", "2.00 [1.90, 2.10]"]
+    assert architecture_table(judged, {}).empty
 
 
 def test_printed_numbers_say_what_was_not_run():
