@@ -18,7 +18,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.error_messages import nearest, report
@@ -80,23 +79,12 @@ def keep_tables(source: Path, notebooks: Sequence[str], target: Path, provenance
         (partial / notebook).mkdir(parents=True)
         for table in sorted((source / "figures" / notebook).glob("*.csv")):
             shutil.copyfile(table, partial / notebook / table.name)
-    methods = partial / "07_adaptation_methods" / "methods.csv"
-    if methods.exists():
-        add_seconds(methods, source / "seconds")
     tables = sorted(path for path in partial.rglob("*.csv"))
     sums = {str(path.relative_to(partial)): hashlib.sha256(path.read_bytes()).hexdigest() for path in tables}
     text = json.dumps(provenance | {"sha256": sums}, indent=2, sort_keys=True) + "\n"
     (partial / PROVENANCE).write_text(text, encoding="utf-8", newline="\n")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
-
-
-def add_seconds(methods: Path, folder: Path) -> None:
-    """Add a column with the seconds that each run trained, which is no output of its stage since it differs between runs."""
-    seconds = {path.stem: float(path.read_text(encoding="utf-8")) for path in folder.glob("*.txt")}
-    table = pd.read_csv(methods)
-    table = table.assign(seconds=table.model.map(seconds))
-    table.to_csv(methods, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def run_replicate(name: str, stages: Sequence[str]) -> None:

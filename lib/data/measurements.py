@@ -1,4 +1,4 @@
-"""Read what the pipeline has measured, one file for each model, run or replicate."""
+"""Read what the pipeline has measured, one file for each model or run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,15 +21,6 @@ def read_measurements(
             f"no measurements of {folder} are named: expected at least one model or run, and one image set"
         )
     return pd.concat([_read(pd.read_parquet, path) for path in paths], ignore_index=True)
-
-
-def read_replicates(folder: str | Path, replicates: Iterable[str], table: str) -> list[pd.DataFrame]:
-    """The result table FOLDER/REPLICATE/TABLE.csv of every replicate, each with a column ``replicate``; none, no table.
-
-    ``table`` names the notebook and the table, as in "01_textual_probe/summary". Raises FileNotFoundError if one is missing.
-    """
-    paths = {replicate: Path(folder, replicate, f"{table}.csv") for replicate in replicates}
-    return [_read(pd.read_csv, path).assign(replicate=replicate) for replicate, path in paths.items()]
 
 
 def _read(read_table, path: Path) -> pd.DataFrame:

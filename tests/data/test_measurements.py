@@ -1,9 +1,9 @@
-"""Measurements and kept replicates come back complete and in order; a missing one is named."""
+"""Measurements come back complete and in order; a missing one is named."""
 
 import pandas as pd
 import pytest
 
-from clip360.data.measurements import read_measurements, read_replicates
+from clip360.data.measurements import read_measurements
 
 
 def write(path, **columns):
@@ -23,22 +23,9 @@ def test_measurements_of_models_and_image_sets_follow_the_order_asked_for(tmp_pa
     assert table.index.tolist() == list(range(8))
 
 
-def test_replicates_say_which_they_are(tmp_path):
-    for replicate in ("seed1", "seed2"):
-        write(tmp_path / replicate / "10_claims" / "claims.csv", value=[replicate[-1]])
-    tables = read_replicates(tmp_path, ["seed2", "seed1"], "10_claims/claims")
-    assert [table.to_dict("records") for table in tables] == [
-        [{"value": 2, "replicate": "seed2"}],
-        [{"value": 1, "replicate": "seed1"}],
-    ]
-    assert read_replicates(tmp_path, [], "10_claims/claims") == []
-
-
 def test_what_is_missing_is_named(tmp_path):
     write(tmp_path / "a__x.parquet", value=[1])
     with pytest.raises(FileNotFoundError, match="a__y.parquet does not exist: run the stage"):
         read_measurements(tmp_path, ["a"], ["x", "y"])
-    with pytest.raises(FileNotFoundError, match="claims.csv does not exist"):
-        read_replicates(tmp_path, ["seed1"], "10_claims/claims")
     with pytest.raises(ValueError, match="at least one model or run"):
         read_measurements(tmp_path, ["a"], [])

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.run_replicate import add_seconds
 from tests.copies import call, succeeds
 
 
@@ -72,11 +71,3 @@ def test_a_replicate_runs_in_a_copy_and_keeps_its_tables(clone):
     assert provenance["sha256"] == sums and "09_score_your_panoramas/scores.csv" in sums
     shutil.rmtree(kept)
     assert "Data and pipelines are up to date." in call(clone, "dvc", "status").stdout
-
-
-def test_the_table_of_methods_gets_the_seconds_of_training(tmp_path):
-    (tmp_path / "seconds").mkdir()
-    (tmp_path / "seconds/a.txt").write_text("12.5\n")
-    (tmp_path / "methods.csv").write_text("model,n\na,1\nb,2\n")
-    add_seconds(tmp_path / "methods.csv", tmp_path / "seconds")
-    assert (tmp_path / "methods.csv").read_text() == "model,n,seconds\na,1,12.5\nb,2,\n"
