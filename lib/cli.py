@@ -52,8 +52,9 @@ def _add_score(subcommands: argparse._SubParsersAction) -> None:
         "score",
         help="score panoramas against their captions, at all shifts of a whole turn",
         description="Score every panorama of a set against its caption, at equal steps of a whole turn.",
-        epilog="Writes scores.csv (one row for each panorama) and report.html (the extremes, with thumbnails) into the folder"
-        " of --out. Stopped and started again, it continues, unless model, options, captions or images have changed.",
+        epilog="Writes scores.csv and scores.jsonl (one row for each panorama), summary.json (means with intervals, by view"
+        " protocol) and report.html (the extremes, with thumbnails) into the folder of --out. Stopped and started again, it"
+        " continues; panoramas that have changed since are scored again.",
     )
     parser.add_argument("images", help="folder of panoramas (JPEG, PNG or WebP, 2:1), or an image set with images/")
     parser.add_argument("--captions", help="table with the columns image and caption (default: IMAGES/captions.csv)")
@@ -61,6 +62,18 @@ def _add_score(subcommands: argparse._SubParsersAction) -> None:
     _add_model_options(parser, required=True)
     parser.add_argument("--out", default="report", metavar="FOLDER", help="folder of the report (default: %(default)s)")
     parser.add_argument("--shifts", type=int, default=8, help="steps of a whole turn (default: %(default)s)")
+    parser.add_argument(
+        "--protocols",
+        nargs="*",
+        metavar="NAME",
+        help="view protocols, a column each: half-crop, squash, views-8, cube-6, tangent-18, robust-8, canonical"
+        " (default: half-crop squash robust-8)",
+    )
+    parser.add_argument("--cache", metavar="FOLDER", help="keep embeddings here: another run computes only what is new")
+    parser.add_argument(
+        "--strict", action="store_true", help="truncated texts and panoramas with equal pixels are errors, not warnings"
+    )
+    _add_inference_options(parser)
     parser.set_defaults(run=run_score, on_interrupt="stopped: run the same command again to continue")
 
 
@@ -86,20 +99,37 @@ def _add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> No
     parser.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
 
 
+def _add_inference_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``stats.inference.Inference``."""
+    parser.add_argument("--alpha", type=float, default=0.01, help="level of tests and intervals (default: %(default)s)")
+    parser.add_argument(
+        "--resamples", type=int, default=2000, metavar="N", help="bootstrap resamples (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of resamples (default: %(default)s)")
+
+
 def run_score(options: argparse.Namespace) -> int:
     """`clip360 score`: score an image set and write its report."""
     from dataclasses import replace
 
     from clip360.data.image_set import load_image_set, printable
     from clip360.scoring.embedding import truncated
-    from clip360.scoring.panorama_scores import REPORT, score_folder, tensor_resize_deviation
+    from clip360.scoring.embedding_cache import EmbeddingCache
+    from clip360.scoring.folder_lock import folder_lock
+    from clip360.scoring.panorama_scores import require_options, score_table, tensor_resize_deviation
+    from clip360.scoring.score_folder import REPORT, score_folder, write_summary
+    from clip360.scoring.view_protocols import DEFAULTS
 
     image_set = load_image_set(options.images, options.captions)
     if options.cue:
         image_set = replace(image_set, table=image_set.table.assign(cue=options.cue))
     clip = _open_clip(options)
+    if options.protocols is None:
+        options.protocols = [] if clip.view == "wide" else DEFAULTS
+    scoring = {"n_shifts": options.shifts, "batch_size": options.batch_size, "protocols": options.protocols}
+    require_options(clip, **scoring)
     if too_long := truncated(clip, image_set.texts):
-        print(f"{clip.name} truncates {len(too_long)} texts, such as: {printable(too_long[0])}", file=sys.stderr)
+        _warn(f"{clip.name} truncates {len(too_long)} texts, such as: {printable(too_long[0])}", options.strict)
     if options.resize == "tensor":
         change = tensor_resize_deviation(clip, image_set)
         print(
@@ -107,10 +137,59 @@ def run_score(options: argparse.Namespace) -> int:
             f" {change.max():.3f} (first {len(change)} panoramas)",
             file=sys.stderr,
         )
-    scores = score_folder(clip, image_set, options.out, n_shifts=options.shifts, batch_size=options.batch_size)
+    with folder_lock(options.out):
+        cache = EmbeddingCache(options.cache, clip) if options.cache else None
+        records = score_folder(clip, image_set, options.out, cache=cache, strict=options.strict, **scoring)
+        summary = _summary(options, clip, records, n_truncated=len(too_long))
+        write_summary(options.out, summary)
+    scores = score_table(records)
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
     print(f"{len(scores)} panoramas, {means}: {Path(options.out, REPORT)}")
+    for name in options.protocols:
+        estimate = summary["metrics"][name]
+        print(
+            f"{name} {summary['protocols'][name]['hash']}: {estimate['mean']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+        )
     return 0
+
+
+def _warn(sentence: str, strict: bool) -> None:
+    """Print a warning; with ``strict``, raise it as ValueError."""
+    if strict:
+        raise ValueError(sentence)
+    print(sentence, file=sys.stderr)
+
+
+def _summary(options: argparse.Namespace, clip, records: Sequence[dict], *, n_truncated: int) -> dict:
+    """What summary.json holds: how the panoramas were scored, and means with intervals."""
+    from clip360.scoring.panorama_scores import group_table, protocols_of_run, score_table
+    from clip360.scoring.view_protocols import protocol_hash, weights_sha256
+    from clip360.stats.inference import Inference
+    from clip360.stats.score_summary import group_means, metric_means, rank_correlations
+
+    inference = Inference(options.alpha, options.resamples, options.seed)
+    scores, groups = score_table(records), group_means(group_table(records), inference=inference)
+    protocols = {
+        name: {
+            "hash": protocol_hash(clip, protocol),
+            "shows": protocol.shows,
+            "sphere_fraction": protocol.sphere_fraction,
+            "forward_passes": len(protocol.views),
+        }
+        | ({f"by_{protocol.group_axis}": groups[name]} if name in groups else {})
+        for name, protocol in protocols_of_run(clip, options.shifts, options.protocols).items()
+    }
+    return {
+        "model": {"name": clip.name, "weights_sha256": weights_sha256(clip)},
+        "versions": {name: version(name) for name in ("clip360", "torch", "open_clip_torch")},
+        "cue": options.cue,
+        "n": len(records),
+        "n_truncated": n_truncated,
+        "interval": {"level": 1 - inference.alpha, "n_bootstrap": inference.n_bootstrap, "seed": inference.seed},
+        "metrics": metric_means(scores, inference=inference),
+        "rank_correlations": rank_correlations(scores, options.protocols),
+        "protocols": protocols,
+    }
 
 
 def _open_clip(options: argparse.Namespace):
@@ -207,11 +286,7 @@ def _add_compare(subcommands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", default="comparison", metavar="FOLDER", help="folder of the tables (default: %(default)s)"
     )
-    parser.add_argument("--alpha", type=float, default=0.01, help="level of tests and intervals (default: %(default)s)")
-    parser.add_argument(
-        "--resamples", type=int, default=2000, metavar="N", help="bootstrap resamples (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of resamples (default: %(default)s)")
+    _add_inference_options(parser)
     sets = parser.add_argument_group("distances between sets (need --model or --features)")
     sets.add_argument(
         "--images", nargs="+", metavar="FOLDER", help="panoramas of each generator, in the order of the reports"
@@ -241,7 +316,7 @@ def _add_compare(subcommands: argparse._SubParsersAction) -> None:
 def run_compare(options: argparse.Namespace) -> int:
     """`clip360 compare`: write the tables of a comparison and print its verdicts."""
     from clip360.figures.tables import write_table
-    from clip360.scoring.panorama_scores import read_scores
+    from clip360.scoring.score_folder import read_scores
     from clip360.stats.comparison import UNDECIDED, compare
     from clip360.stats.inference import Inference
 

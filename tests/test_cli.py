@@ -1,7 +1,11 @@
 """The command `clip360`: its options, what it prints and writes, and its errors."""
 
+import hashlib
+import json
+import os
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +13,14 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from clip360.cli import INTERRUPTED, build_parser, main
 from clip360.finetune.lora import attach_lora, save_adapter
 from clip360.models.clip import WEIGHTS, load_clip
 from clip360.models.protocol import CHOICES
+from clip360.scoring.folder_lock import folder_lock
+from clip360.scoring.view_protocols import PROTOCOLS
 from tests.small_clips import small_clip
 
 
@@ -44,7 +51,7 @@ def run(*arguments: object) -> int:
 def error_of(capsys, *arguments: object) -> str:
     """The message with which the command fails: one line, without a traceback."""
     assert run(*arguments) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if "%|" not in line]  # without progress bars
+    lines = [line for line in capsys.readouterr().err.splitlines() if line and "%|" not in line]  # without progress bars
     assert len(lines) == 1, lines
     return lines[0]
 
@@ -74,6 +81,63 @@ def test_score_takes_captions_a_cue_and_an_adapter(model, image_set, tmp_path, c
     assert not np.allclose(scores["plain"], scores["adapter"])
 
 
+def test_the_summary_says_how_scores_came_about(model, image_set, tmp_path, capsys):
+    names, out = ["half-crop", "squash", "cube-6"], tmp_path / "out"
+    (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png,land\nc.png," + "very " * 30 + "long\n")
+    arguments = ["score", image_set, "--model", model, "--device", "cpu", "--shifts", 4, "--out", out]
+    assert run(*arguments, "--protocols", *names, "--cue", "360 photo") == 0
+    printed, scores = capsys.readouterr().out, pd.read_csv(out / "scores.csv")
+    summary = json.loads((out / "summary.json").read_text())
+    weights = hashlib.sha256()
+    for name, tensor in sorted(load_file(model / WEIGHTS).items()):
+        weights.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + tensor.numpy().tobytes())
+    assert summary["model"] == {"name": "small", "weights_sha256": weights.hexdigest()}
+    assert summary["versions"]["torch"] == torch.__version__ and set(summary["versions"]) == {
+        "clip360",
+        "torch",
+        "open_clip_torch",
+    }
+    assert (summary["n"], summary["n_truncated"], summary["cue"]) == (3, 1, "360 photo")
+    assert list(summary["protocols"]) == ["shifts", *names]
+    for name in names:
+        metric, protocol = summary["metrics"][name], summary["protocols"][name]
+        assert metric["mean"] == pytest.approx(scores[name].mean(), rel=1e-4)
+        assert scores[name].min() <= metric["low"] <= metric["mean"] <= metric["high"] <= scores[name].max() + 1e-4
+        assert f"{name} {protocol['hash']}: {metric['mean']:.2f} [" in printed
+    assert "worst_yaw" not in summary["metrics"] and scores.squash.tolist() == scores.score.tolist()
+    shifts = summary["protocols"]["shifts"]["by_yaw"]
+    assert list(shifts) == ["0", "-90", "-180", "90"] and shifts["0"] == summary["metrics"]["squash"]
+    cube = {name: group["mean"] for name, group in summary["protocols"]["cube-6"]["by_latitude"].items()}
+    assert (cube["up"] + cube["down"] + 4 * cube["sides"]) / 6 == pytest.approx(scores["cube-6"].mean(), rel=1e-4)
+    for row in summary["rank_correlations"]:
+        pairs = list(combinations(range(3), 2))
+        signs = [
+            np.sign((scores[row["a"]][i] - scores[row["a"]][j]) * (scores[row["b"]][i] - scores[row["b"]][j]))
+            for i, j in pairs
+        ]
+        assert row["kendall"] == pytest.approx(np.mean(signs))
+    assert [(row["a"], row["b"]) for row in summary["rank_correlations"]] == list(combinations(names, 2))
+
+
+def test_strict_turns_warnings_into_errors(model, image_set, tmp_path, capsys):
+    score = ["score", image_set, "--model", model, "--device", "cpu", "--shifts", 2, "--out", tmp_path / "out"]
+    assert run(*score, "--strict") == 0
+    capsys.readouterr()
+    (image_set / "images" / "c.png").write_bytes((image_set / "images" / "a.png").read_bytes())
+    assert run(*score) == 0 and "such as c.png, which equals a.png" in capsys.readouterr().err
+    assert "such as c.png, which equals a.png" in error_of(capsys, *score, "--strict")
+    (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png,land\nc.png," + "very " * 30 + "long\n")
+    assert run(*score) == 0 and "small truncates 1 texts" in capsys.readouterr().err
+    assert "small truncates 1 texts, such as: very" in error_of(capsys, *score, "--strict")
+
+
+def test_two_runs_do_not_write_into_one_folder(model, image_set, tmp_path, capsys):
+    with folder_lock(tmp_path / "out"):
+        message = error_of(capsys, "score", image_set, "--model", model, "--device", "cpu", "--out", tmp_path / "out")
+        assert f"out is being written by the process {os.getpid()}: wait until it ends" in message
+        assert len(list((tmp_path / "out").iterdir())) == 1
+
+
 def test_errors_of_score_are_one_sentence(model, image_set, tmp_path, capsys):
     score = ["score", image_set, "--out", tmp_path / "out", "--model"]
     for arguments, message in (
@@ -83,6 +147,7 @@ def test_errors_of_score_are_one_sentence(model, image_set, tmp_path, capsys):
         ([*score, "ViT-B-32", "--pretrained", "laion9b"], "laion9b is neither a checkpoint file nor a published tag"),
         ([*score, "hf-hub:us/small"], "hf-hub:us/small has no `revision`"),
         ([*score, model, "--shifts", 1], "n_shifts is 1: expected at least 2"),
+        ([*score, model, "--protocols", "fisheye"], "protocol 'fisheye': expected one of half-crop, squash"),
         ([*score, model, "--batch-size", 0], "batch_size is 0: expected at least 1"),
         ([*score, model, "--view", "fisheye"], "protocol.view is 'fisheye': expected one of own, center_crop"),
         ([*score, model, "--device", "gpu"], "device is 'gpu'"),
@@ -98,7 +163,7 @@ def test_ctrl_c_is_one_sentence(model, image_set, tmp_path, capsys, monkeypatch)
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clip360.scoring.panorama_scores.score_folder", interrupted)
+    monkeypatch.setattr("clip360.scoring.score_folder.score_folder", interrupted)
     assert run("score", image_set, "--model", model, "--out", tmp_path / "out") == INTERRUPTED
     assert capsys.readouterr().err == "stopped: run the same command again to continue\n"
 
@@ -109,6 +174,7 @@ def test_the_help_names_every_choice_of_the_protocol(capsys):
         build_parser().parse_args(["score", "--help"])
     words = capsys.readouterr().out.replace(",", " ").split()
     assert all(choice in words for name in ("view", "precision", "resize") for choice in CHOICES[name])
+    assert all(name in words for name in PROTOCOLS)
 
 
 def test_check_prints_problems_and_draws_a_sheet(image_set, tmp_path, capsys):

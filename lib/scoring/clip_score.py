@@ -37,6 +37,12 @@ def clip_score(image_embeds: Tensor, text_embeds: Tensor, *, clamp_at_zero: bool
     return scores.clamp(min=0) if clamp_at_zero else scores
 
 
+def protocol_scores(clip: Clip, image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+    """CLIP scores of paired embeddings [N, D], clamped and rounded as the model's protocol says: float64 [N]."""
+    scores = clip_score(image_embeds, text_embeds, clamp_at_zero=clip.protocol.clamp_at_zero).double()
+    return scores if clip.protocol.decimals is None else scores.round(decimals=clip.protocol.decimals)
+
+
 def cue_measurements(
     clip: Clip,
     table: pd.DataFrame,
@@ -86,11 +92,9 @@ def score_rows(
 
     Clamped and rounded as the model's protocol says. Raises ValueError where a score is NaN.
     """
-    scores = clip_score(image_embeds, text_embeds, clamp_at_zero=clip.protocol.clamp_at_zero).double()
+    scores = protocol_scores(clip, image_embeds, text_embeds)
     if not scores.isfinite().all():
         raise ValueError(f"model {clip.name}, {image_set}: some scores are not numbers: check the weights")
-    if clip.protocol.decimals is not None:
-        scores = scores.round(decimals=clip.protocol.decimals)
     return measurement_rows(clip, image_set, images, CLIP_SCORE, condition, level, view, scores)
 
 

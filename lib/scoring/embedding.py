@@ -31,12 +31,21 @@ def embed_images(
 
 @torch.no_grad()
 def embed_batches(
-    clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
+    clip: Clip,
+    batches: Iterable[Tensor],
+    views: Mapping[Hashable, View],
+    *,
+    total: int | None,
+    encode: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[dict[Hashable, Tensor]]:
-    """As ``embed_images``, batch by batch: for each view the embeddings [B, D]. Memory does not grow with N."""
-    encode = encoder(clip, clip.network.encode_image)
+    """As ``embed_images``, batch by batch: for each view the embeddings [B, D]. Memory does not grow with N.
+
+    No progress bar where ``total`` is None. ``encode`` is an ``encoder`` of the image tower, for callers that use one for many
+    calls.
+    """
+    encode = encode or encoder(clip, clip.network.encode_image)
     image_embeds: dict[Hashable, Tensor] = {}
-    with tqdm(total=total, desc=f"{clip.name}: images") as progress:
+    with tqdm(total=total, desc=f"{clip.name}: images", disable=total is None) as progress:
         for name, inputs, n_views in _inputs(clip, batches, views):
             by_view = encode(inputs).unflatten(0, (-1, n_views))
             image_embeds[name] = F.normalize(by_view.mean(1), dim=-1) if n_views > 1 else by_view[:, 0]

@@ -1,32 +1,44 @@
-"""CLIP scores of single panoramas, and how far they depend on where a panorama is cut open. `clip360 score` runs this."""
+"""CLIP scores of single panoramas under view protocols, and how far they depend on where a panorama is cut open."""
 
-import hashlib
-import json
-import os
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from clip360.data.image_set import ImageSet, printable
-from clip360.geometry.seam_measures import MEASURES, seam_measures
-from clip360.geometry.views import Shift, shift_fractions
+from clip360.geometry.seam_measures import seam_measures
+from clip360.geometry.views import Shift
 from clip360.models.clip import Clip
-from clip360.scoring.clip_score import clip_score
-from clip360.scoring.embedding import embed_batches, embed_images, embed_texts
-from clip360.scoring.report import write_report
+from clip360.scoring.clip_score import clip_score, protocol_scores
+from clip360.scoring.embedding import embed_images, embed_texts
+from clip360.scoring.embedding_cache import EmbeddingCache
+from clip360.scoring.panorama_embeddings import PanoramaEmbedder, pixel_sha256
+from clip360.scoring.view_protocols import (
+    PROTOCOLS,
+    ViewProtocol,
+    network_inputs_of,
+    require_protocols,
+    shift_protocol,
+)
 
-SCORES, REPORT = "scores.csv", "report.html"
+SHIFTS = "shifts"  # the name of the model's own view at all shifts, among the protocols of a record
+NESTED = ("sha256", "by_group")  # keys of a record that are no columns
 
 
 def score_panoramas(
-    clip: Clip, image_set: ImageSet, *, n_shifts: int = 8, batch_size: int = 64, start: int = 0
+    clip: Clip,
+    image_set: ImageSet,
+    *,
+    n_shifts: int = 8,
+    batch_size: int = 64,
+    protocols: Sequence[str] = (),
+    cache: EmbeddingCache | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Scores of the panoramas from row ``start`` on, one table for each batch: memory does not grow with the set.
+    """Scores of the panoramas, one table for each batch: memory does not grow with the set.
 
     image, caption     as in the set's table
     score              s of the unshifted panorama
@@ -35,141 +47,120 @@ def score_panoramas(
     worst, worst_yaw   the lowest s, and the yaw in degrees (to the right, -180 to 180) of the camera that sees it
     seam, seam_blend, discontinuity, poles, cube_edges
                        what shows where the sphere was laid flat, see ``geometry.seam_measures``
+    PROTOCOL           s under each of ``protocols``, keys of ``view_protocols.PROTOCOLS``
 
-    Raises ValueError for fewer than two shifts, an empty batch, and a score that is NaN.
+    ``cache`` keeps embeddings on disk. Raises ValueError for fewer than two shifts, an empty batch, a protocol that does not
+    exist, and a score that is NaN.
     """
+    options = {"n_shifts": n_shifts, "batch_size": batch_size, "protocols": protocols, "cache": cache}
+    n_scored = 0
+    for records in score_records(clip, image_set, **options):
+        index = image_set.table.index[n_scored : n_scored + len(records)]
+        n_scored += len(records)
+        yield score_table(records).set_index(index)
+
+
+def score_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The columns of ``score_panoramas`` of records of ``score_records``."""
+    return pd.DataFrame([{key: value for key, value in record.items() if key not in NESTED} for record in records])
+
+
+def group_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The scores of groups of views, one row for each image and group: image, protocol, group, value."""
+    rows = [
+        (record["image"], protocol, group, value)
+        for record in records
+        for protocol, groups in record["by_group"].items()
+        for group, value in groups.items()
+    ]
+    return pd.DataFrame(rows, columns=["image", "protocol", "group", "value"])
+
+
+def require_options(clip: Clip, *, n_shifts: int, batch_size: int, protocols: Sequence[str]) -> None:
+    """Raise ValueError for options with which nothing can be scored."""
     if n_shifts < 2:
         raise ValueError(f"n_shifts is {n_shifts}: expected at least 2, the unshifted panorama and one more")
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: expected at least 1")
-    fractions = [0.0, *shift_fractions(n_shifts)]
-    views = {fraction: Shift(fraction) for fraction in fractions}
-    seams: deque[dict[str, Tensor]] = deque()
-    batches = _with_seams(image_set.batches(batch_size, start), seams)
-    table, texts = image_set.table[start:], image_set.texts[start:]
-    n_scored = 0
-    for image_embeds in embed_batches(clip, batches, views, total=len(table)):
-        rows = table[n_scored : n_scored + len(image_embeds[0.0])]
-        text_embeds = embed_texts(clip, texts[n_scored : n_scored + len(rows)])
-        scores = [
-            clip_score(image_embeds[fraction], text_embeds, clamp_at_zero=clip.protocol.clamp_at_zero)
-            for fraction in fractions
-        ]
-        n_scored += len(rows)
-        yield _score_table(clip, rows, torch.stack(scores, dim=1).double(), fractions).assign(
-            **{name: values.numpy() for name, values in seams.popleft().items()}
-        )
+    require_protocols(clip, protocols)
 
 
-def _score_table(clip: Clip, rows: pd.DataFrame, scores: Tensor, fractions: list[float]) -> pd.DataFrame:
-    """The columns of ``score_panoramas`` but the seam measures, from the scores [N, n_shifts] at shifts by ``fractions``."""
+def protocols_of_run(clip: Clip, n_shifts: int, protocols: Sequence[str]) -> dict[str, ViewProtocol]:
+    """All protocols that a run scores, by name: first ``SHIFTS``, then the named ones."""
+    return {SHIFTS: shift_protocol(clip, n_shifts)} | {name: PROTOCOLS[name] for name in protocols}
+
+
+def score_records(
+    clip: Clip,
+    image_set: ImageSet,
+    *,
+    n_shifts: int = 8,
+    batch_size: int = 64,
+    protocols: Sequence[str] = (),
+    cache: EmbeddingCache | None = None,
+) -> Iterator[list[dict[str, Any]]]:
+    """As ``score_panoramas``, one dictionary for each panorama, with two more entries:
+
+    sha256    of the decoded pixels, and
+    by_group  by protocol, where it has several groups of views: the mean score of each, by yaw or band of latitude
+    """
+    require_options(clip, n_shifts=n_shifts, batch_size=batch_size, protocols=protocols)
+    run = protocols_of_run(clip, n_shifts, protocols)
+    inputs = {name: network_inputs_of(clip, protocol) for name, protocol in run.items()}
+    embedder = PanoramaEmbedder(clip, [x for several in inputs.values() for x in several], cache)
+    table, texts, start = image_set.table, image_set.texts, 0
+    with tqdm(total=len(table), desc=f"{clip.name}: images") as progress:
+        for images in image_set.batches(batch_size):
+            rows = table[start : start + len(images)]
+            digests = [pixel_sha256(image) for image in images]
+            embeds = embedder.images(images, digests)
+            text_embeds = embedder.texts(texts[start : start + len(images)])
+            scores = {x: protocol_scores(clip, embed, text_embeds) for x, embed in embeds.items()}
+            _require_numbers(clip, rows, torch.stack(list(scores.values()), dim=1))
+            by_protocol = {name: torch.stack([scores[x] for x in several], dim=1) for name, several in inputs.items()}
+            seams = seam_measures(images)
+            yield [
+                _record(image, caption, digest, run, {name: values[k] for name, values in by_protocol.items()})
+                | {name: values[k].item() for name, values in seams.items()}
+                | {name: by_protocol[name][k].mean().item() for name in protocols}
+                for k, (image, caption, digest) in enumerate(zip(rows.image, rows.caption, digests, strict=True))
+            ]
+            start += len(images)
+            progress.update(len(images))
+
+
+def _require_numbers(clip: Clip, rows: pd.DataFrame, scores: Tensor) -> None:
+    """Raise ValueError where one of the scores [N, K] is not a number."""
     if not scores.isfinite().all():
         image = rows.image.iloc[int((~scores.isfinite()).any(1).nonzero()[0])]
         raise ValueError(
             f"model {clip.name}: the score of {printable(image)} is not a number: check the weights, or use float32"
         )
-    columns = {
-        "image": rows.image,
-        "caption": rows.caption,
-        "score": scores[:, 0].numpy(),
-        "robust": scores.mean(1).numpy(),
-        "spread": scores.std(1, correction=0).numpy(),
-        "worst": scores.min(1).values.numpy(),
-        "worst_yaw": [camera_yaw(fractions[k]) for k in scores.argmin(1)],
+
+
+def _record(
+    image: str, caption: str, digest: str, run: Mapping[str, ViewProtocol], scores: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """A record from the scores [K] of the K views of each protocol, without seam measures and named protocols."""
+    shifts = scores[SHIFTS]
+    by_group = {name: group_means(protocol, scores[name]) for name, protocol in run.items() if protocol.group_axis}
+    return {
+        "image": image,
+        "caption": caption,
+        "sha256": digest,
+        "by_group": by_group,
+        "score": shifts[0].item(),
+        "robust": shifts.mean().item(),
+        "spread": shifts.std(correction=0).item(),
+        "worst": shifts.min().item(),
+        "worst_yaw": float(list(run[SHIFTS].groups)[int(shifts.argmin())]),
     }
-    return pd.DataFrame(columns)
 
 
-def camera_yaw(fraction: float) -> float:
-    """The turn of the camera to the right, in degrees, that a shift by a fraction of the width amounts to.
-
-    >>> camera_yaw(0.25), camera_yaw(0.75)
-    (-90.0, 90.0)
-    """
-    return 0.0 - 360 * fraction if fraction <= 0.5 else 360 * (1 - fraction)
-
-
-def _with_seams(batches: Iterable[Tensor], seams: deque[dict[str, Tensor]]) -> Iterator[Tensor]:
-    """The batches, the seam measures of the images in a batch appended to ``seams``."""
-    for images in batches:
-        seams.append(seam_measures(images))
-        yield images
-
-
-def score_folder(
-    clip: Clip, image_set: ImageSet, folder: str | Path, *, n_shifts: int = 8, batch_size: int = 64
-) -> pd.DataFrame:
-    """Score an image set into ``folder``/scores.csv and report.html; returns the table of ``score_panoramas``.
-
-    Rows of an earlier call that was stopped are reused, provided that model, protocol, texts and image files have not
-    changed since.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"scores.{_fingerprint(clip, image_set, n_shifts)}.partial"
-    n_scored = _resume(partial)
-    with partial.open("a", encoding="utf-8", newline="") as file:
-        for rows in score_panoramas(clip, image_set, n_shifts=n_shifts, batch_size=batch_size, start=n_scored):
-            rows.to_csv(file, index=False, header=n_scored == 0, lineterminator="\n", float_format="%.6g")
-            file.flush()
-            n_scored += len(rows)
-            _save_progress(partial, n_scored)
-    os.replace(partial, folder / SCORES)
-    for outdated in folder.glob("scores.*.partial"):  # of calls whose model, texts or images have changed since
-        outdated.unlink()
-        _progress_file(outdated).unlink(missing_ok=True)
-    _progress_file(partial).unlink()
-    scores = read_scores(folder)
-    write_report(folder / REPORT, scores, image_set, model=clip.name, view=clip.view, n_shifts=n_shifts)
-    return scores
-
-
-def read_scores(folder: str | Path) -> pd.DataFrame:
-    """The table that ``score_folder`` wrote into ``folder``; FileNotFoundError where there is none."""
-    path = Path(folder, SCORES)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
-    return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
-
-
-def _fingerprint(clip: Clip, image_set: ImageSet, n_shifts: int) -> str:
-    """A short hash of everything that the scores depend on: only rows with the same fingerprint are reused.
-
-    An image file counts by its size and its times of modification and of status change (mtime, ctime), in nanoseconds.
-    Hashing the bytes instead would read a large set twice. Programs that copy files can restore mtime but not ctime, so a
-    replaced image never passes for the old one; at worst, an image that was only touched is scored again.
-    """
-    digest = hashlib.sha256(repr((clip.protocol, clip.view, n_shifts, image_set.texts, *MEASURES)).encode())
-    for name in image_set.table.image:
-        status = (image_set.images / name).stat()
-        digest.update(repr((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode())
-    for name, tensor in clip.network.state_dict().items():
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.double().sum().item()!r}".encode())
-    return digest.hexdigest()[:12]
-
-
-def _progress_file(partial: Path) -> Path:
-    return partial.with_suffix(".json")
-
-
-def _save_progress(partial: Path, n_rows: int) -> None:
-    """Record how many rows, in how many bytes, are complete."""
-    temporary = partial.with_suffix(".json.temporary")
-    temporary.write_text(json.dumps({"rows": n_rows, "bytes": partial.stat().st_size}))
-    os.replace(temporary, _progress_file(partial))
-
-
-def _resume(partial: Path) -> int:
-    """The number of complete rows that a stopped call left in ``partial``; cuts off an incomplete last row."""
-    if not (partial.is_file() and _progress_file(partial).is_file()):
-        partial.unlink(missing_ok=True)
-        return 0
-    progress = json.loads(_progress_file(partial).read_text())
-    if partial.stat().st_size < progress["bytes"]:  # a power failure lost rows that had been reported as written
-        partial.unlink()
-        return 0
-    os.truncate(partial, progress["bytes"])
-    return progress["rows"]
+def group_means(protocol: ViewProtocol, scores: Tensor) -> dict[str, float]:
+    """The mean over each group of views of a protocol, from the scores [K] of its K views."""
+    sizes = [len(views) for views in protocol.groups.values()]
+    return {name: part.mean().item() for name, part in zip(protocol.groups, scores.split(sizes), strict=True)}
 
 
 def tensor_resize_deviation(clip: Clip, image_set: ImageSet, *, n_images: int = 16) -> Tensor:

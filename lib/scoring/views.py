@@ -12,6 +12,7 @@ from clip360.geometry.canonical_yaw import at_canonical_yaw
 from clip360.geometry.panorama import perspectives
 from clip360.geometry.views import View
 from clip360.models.clip import Clip, normalise
+from clip360.models.protocol import RESIZE_MODES
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ def tensor_transform(clip: Clip) -> View:
     It differs from PIL's by one level in one pixel of seven, because PIL rounds between its two passes.
     """
     config, size = clip.network.visual.preprocess_cfg, input_size(clip)
+    mode = RESIZE_MODES.get(clip.view, config["resize_mode"])
 
     def transform(images: Tensor) -> Tensor:
-        return normalise(clip.network, resize_to_input(images, size, config["resize_mode"], config["interpolation"]))
+        return normalise(clip.network, resize_to_input(images, size, mode, config["interpolation"]))
 
     return transform
 

@@ -1,0 +1,178 @@
+"""The files of `clip360 score`: scores of an image set in a folder, continued where a run was stopped."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clip360.data.image_set import ImageSet, printable
+from clip360.geometry.seam_measures import MEASURES
+from clip360.models.clip import Clip
+from clip360.scoring.embedding_cache import EmbeddingCache
+from clip360.scoring.panorama_scores import protocols_of_run, require_options, score_records, score_table
+from clip360.scoring.report import write_report
+from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
+
+SCORES, RECORDS, REPORT, SUMMARY = "scores.csv", "scores.jsonl", "report.html", "summary.json"
+STATUS, TEXT = "file", "text"  # keys of a record while a run is unfinished
+
+
+def score_folder(
+    clip: Clip,
+    image_set: ImageSet,
+    folder: str | Path,
+    *,
+    n_shifts: int = 8,
+    batch_size: int = 64,
+    protocols: Sequence[str] = (),
+    cache: EmbeddingCache | None = None,
+    strict: bool = False,
+) -> list[dict[str, Any]]:
+    """Score an image set into ``folder``/scores.csv, scores.jsonl and report.html; returns the records of ``score_records``.
+
+    A stopped run with the same model and protocols is continued: panoramas whose file and text are as they were keep their
+    scores, and stderr reports how many. An image file counts by its size and its times of modification and of status change
+    (mtime, ctime), in nanoseconds. Programs that copy files can restore mtime but not ctime, so a replaced image never passes
+    for the old one; at worst, an image that was only touched is scored again.
+
+    Panoramas with equal pixels are reported, or with ``strict`` raise ValueError.
+    """
+    require_options(clip, n_shifts=n_shifts, batch_size=batch_size, protocols=protocols)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"scores.{_fingerprint(clip, n_shifts, protocols)}.partial"
+    states = dict(zip(image_set.table.image, _states(image_set), strict=True))
+    records = _resume(partial, states)
+    duplicates = Duplicates(strict)
+    duplicates.add(records.values())
+    remaining = replace(image_set, table=image_set.table[~image_set.table.image.isin(records.keys())])
+    options = {"n_shifts": n_shifts, "batch_size": batch_size, "protocols": protocols, "cache": cache}
+    with partial.open("a", encoding="utf-8", newline="\n") as file:
+        for batch in score_records(clip, remaining, **options):
+            duplicates.add(batch)
+            for record in batch:
+                records[record["image"]] = record = _rounded(record)
+                file.write(json.dumps(record | states[record["image"]]) + "\n")
+            file.flush()
+    duplicates.report()
+    ordered = [records[image] for image in image_set.table.image]
+    _write_scores(folder, ordered)
+    scores = read_scores(folder)
+    write_report(folder / REPORT, scores, image_set, model=clip.name, view=clip.view, n_shifts=n_shifts)
+    for finished in folder.glob("scores.*.partial"):  # also of stopped runs whose model or protocols differ
+        finished.unlink()
+    return ordered
+
+
+def read_scores(folder: str | Path) -> pd.DataFrame:
+    """The table that ``score_folder`` wrote into ``folder``; FileNotFoundError where there is none."""
+    path = Path(folder, SCORES)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
+    return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
+
+
+def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
+    """Write ``folder``/summary.json, complete or not at all; numbers that are not finite become null."""
+    _replace(Path(folder, SUMMARY), json.dumps(_finite(summary), indent=2) + "\n")
+
+
+class Duplicates:
+    """Panoramas whose decoded pixels are those of an earlier one."""
+
+    def __init__(self, strict: bool):
+        self.strict, self.pairs, self._first = strict, [], {}
+
+    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of scored panoramas; with ``strict``, raises ValueError for the first duplicate."""
+        for record in records:
+            first = self._first.setdefault(record["sha256"], record["image"])
+            if first != record["image"]:
+                self.pairs.append((record["image"], first))
+                if self.strict:
+                    raise ValueError(self._sentence())
+
+    def report(self) -> None:
+        """Print one sentence on stderr if there are duplicates."""
+        if self.pairs:
+            print(self._sentence(), file=sys.stderr)
+
+    def _sentence(self) -> str:
+        image, first = map(printable, self.pairs[0])
+        return f"panoramas with the pixels of another: {len(self.pairs)}, such as {image}, which equals {first}"
+
+
+def _fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str]) -> str:
+    """A short hash of all that scores depend on besides images and texts."""
+    hashes = {name: protocol_hash(clip, x) for name, x in protocols_of_run(clip, n_shifts, protocols).items()}
+    return short_hash([hashes, weights_sha256(clip), repr(clip.network), list(MEASURES)])
+
+
+def _states(image_set: ImageSet) -> Iterable[dict[str, Any]]:
+    """What the score of each panorama depends on besides model and protocols: its file and its text."""
+    for name, text in zip(image_set.table.image, image_set.texts, strict=True):
+        status = (image_set.images / name).stat()
+        yield {STATUS: [status.st_size, status.st_mtime_ns, status.st_ctime_ns], TEXT: text}
+
+
+def _resume(partial: Path, states: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The records, by image, that a stopped run left for images and texts that are as they were; the file keeps only these.
+
+    A line that a killed process or a power failure left incomplete counts as not written.
+    """
+    if not partial.is_file():
+        return {}
+    lines: dict[str, str] = {}
+    records, n_changed = {}, 0
+    for line in partial.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+            image, state = record["image"], {key: record.pop(key) for key in (STATUS, TEXT)}
+        except (ValueError, KeyError, TypeError):
+            continue
+        if states.get(image) == state:
+            records[image], lines[image] = record, line
+        elif image in states:
+            n_changed += 1
+    _replace(partial, "".join(f"{line}\n" for line in lines.values()))
+    print(
+        f"continuing a stopped run: {len(records)} of {len(states)} panoramas are scored, {n_changed} have changed since and"
+        " are scored again",
+        file=sys.stderr,
+    )
+    return records
+
+
+def _write_scores(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write the two forms of the scores, each complete or not at all."""
+    _replace(folder / RECORDS, "".join(json.dumps(record) + "\n" for record in records))
+    _replace(folder / SCORES, score_table(records).to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.temporary")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)
+
+
+def _rounded(value: Any) -> Any:
+    """The same with every float at six significant digits, so that a record read back is the record written."""
+    if isinstance(value, dict):
+        return {key: _rounded(x) for key, x in value.items()}
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(x) for x in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value
