@@ -71,7 +71,9 @@ def _add_score(subcommands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--cache", metavar="FOLDER", help="keep embeddings here: another run computes only what is new")
     parser.add_argument(
-        "--strict", action="store_true", help="truncated texts and panoramas with equal pixels are errors, not warnings"
+        "--strict",
+        action="store_true",
+        help="truncated texts, panoramas with equal pixels and a wrong activation are errors, not warnings",
     )
     _add_inference_options(parser)
     parser.set_defaults(run=run_score, on_interrupt="stopped: run the same command again to continue")
@@ -128,6 +130,8 @@ def run_score(options: argparse.Namespace) -> int:
         options.protocols = [] if clip.view == "wide" else DEFAULTS
     scoring = {"n_shifts": options.shifts, "batch_size": options.batch_size, "protocols": options.protocols}
     require_options(clip, **scoring)
+    if mismatch := _activation_warning(options):
+        _warn(mismatch, options.strict)
     if too_long := truncated(clip, image_set.texts):
         _warn(f"{clip.name} truncates {len(too_long)} texts, such as: {printable(too_long[0])}", options.strict)
     if options.resize == "tensor":
@@ -151,6 +155,16 @@ def run_score(options: argparse.Namespace) -> int:
             f"{name} {summary['protocols'][name]['hash']}: {estimate['mean']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
         )
     return 0
+
+
+def _activation_warning(options: argparse.Namespace) -> str | None:
+    """A sentence where a folder's model computes another activation than its weights were trained with, as recorded there."""
+    from clip360.models.weights import WeightSource, activation_mismatch, read_source
+
+    folder = Path(options.model)
+    source = read_source(folder) if folder.is_dir() else WeightSource(options.model, options.pretrained)
+    mismatch = activation_mismatch(source) if source else None
+    return mismatch.sentence if mismatch else None
 
 
 def _warn(sentence: str, strict: bool) -> None:

@@ -51,7 +51,9 @@ def run(*arguments: object) -> int:
 def error_of(capsys, *arguments: object) -> str:
     """The message with which the command fails: one line, without a traceback."""
     assert run(*arguments) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line and "%|" not in line]  # without progress bars
+    lines = [
+        line for line in capsys.readouterr().err.splitlines() if line and "%|" not in line
+    ]  # without progress bars
     assert len(lines) == 1, lines
     return lines[0]
 
@@ -129,6 +131,10 @@ def test_strict_turns_warnings_into_errors(model, image_set, tmp_path, capsys):
     (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png,land\nc.png," + "very " * 30 + "long\n")
     assert run(*score) == 0 and "small truncates 1 texts" in capsys.readouterr().err
     assert "small truncates 1 texts, such as: very" in error_of(capsys, *score, "--strict")
+    (model / "source.json").write_text('{"architecture": "ViT-B-32", "pretrained": "openai"}')
+    mismatch = "openai was trained with QuickGELU, ViT-B-32 computes GELU: use ViT-B-32-quickgelu"
+    assert run(*score) == 0 and mismatch in capsys.readouterr().err
+    assert error_of(capsys, *score, "--strict") == mismatch
 
 
 def test_two_runs_do_not_write_into_one_folder(model, image_set, tmp_path, capsys):
@@ -145,6 +151,7 @@ def test_errors_of_score_are_one_sentence(model, image_set, tmp_path, capsys):
         ([*score, "ViT-Z-9"], "ViT-Z-9 is neither the folder of a model, nor an architecture of open_clip"),
         ([*score, "ViT-B-32"], "ViT-B-32 is an architecture without weights: set `pretrained`"),
         ([*score, "ViT-B-32", "--pretrained", "laion9b"], "laion9b is neither a checkpoint file nor a published tag"),
+        ([*score, "ViT-B-32", "--pretrained", "openai"], "computes GELU: use ViT-B-32-quickgelu"),
         ([*score, "hf-hub:us/small"], "hf-hub:us/small has no `revision`"),
         ([*score, model, "--shifts", 1], "n_shifts is 1: expected at least 2"),
         ([*score, model, "--protocols", "fisheye"], "protocol 'fisheye': expected one of half-crop, squash"),

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from clip360.models.protocol import Protocol
 
 SOURCE = "source.json"
 HUB = "hf-hub:"
+QUICK_GELU = "-quickgelu"  # ends the names of open_clip's architectures with this activation
 HUB_FILES = ["open_clip_config.json", WEIGHTS, PICKLED, "*.json", "*.txt", "*.model"]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "clip360")
 
@@ -49,15 +50,68 @@ def open_model(
     """The model in the folder ``model``, or the model that a ``WeightSource`` of these arguments describes.
 
     The latter is fetched once, into the user's cache ($XDG_CACHE_HOME/clip360, by default ~/.cache/clip360). Raises as
-    ``load_clip`` and ``fetch_clip`` do.
+    ``load_clip`` and ``fetch_clip`` do, and ValueError for a tag whose weights were trained with another activation than the
+    architecture's, where the right architecture is known.
     """
     folder = Path(model)
     if not folder.is_dir():
+        source = WeightSource(model, pretrained, revision)
+        mismatch = activation_mismatch(source, activation=protocol.activation if protocol else "own")
+        if mismatch and mismatch.architecture:
+            raise ValueError(mismatch.sentence)
         name = "--".join(part.replace("/", "-") for part in (model, pretrained, revision) if part)
         folder = CACHE / name
         if not folder.is_dir():
-            fetch_clip(folder, WeightSource(model, pretrained, revision))
+            fetch_clip(folder, source)
     return load_clip(folder, protocol=protocol, device=device)
+
+
+@dataclass(frozen=True)
+class ActivationMismatch:
+    """Weights that were trained with another activation than their architecture has, which scores pay for without an error.
+
+    sentence      which, and what to do
+    architecture  the architecture with the right activation; None where open_clip has none
+    """
+
+    sentence: str
+    architecture: str | None
+
+
+def activation_mismatch(source: WeightSource, *, activation: str = "own") -> ActivationMismatch | None:
+    """Whether the weights of a published tag get another activation than they were trained with.
+
+    None where they do not, and where nothing is known about the weights: a checkpoint file, a model of a hub. ``activation`` is
+    that of the protocol.
+    """
+    if source.architecture not in open_clip.list_models() or not source.pretrained:
+        return None
+    tag = get_pretrained_cfg(source.architecture, source.pretrained)
+    if not tag:
+        return None
+    own = open_clip.get_model_config(source.architecture).get("quick_gelu", False)
+    computed = own if activation == "own" else activation == "quick_gelu"
+    trained = tag.get("quick_gelu", False)
+    if computed == trained:
+        return None
+    plain = source.architecture.removesuffix(QUICK_GELU)
+    right = f"{plain}{QUICK_GELU}" if trained else plain
+    known = right if right in open_clip.list_models() and right != source.architecture else None
+    trained_name, computed_name = ("QuickGELU", "GELU") if trained else ("GELU", "QuickGELU")
+    advice = f"use {known}" if known else "compare its scores with published ones"
+    sentence = (
+        f"{source.pretrained} was trained with {trained_name}, {source.architecture} computes {computed_name}: {advice}"
+    )
+    return ActivationMismatch(sentence, known)
+
+
+def read_source(folder: str | Path) -> WeightSource | None:
+    """Where the model in ``folder`` was fetched from; None where the folder does not say."""
+    try:
+        stored = json.loads(Path(folder, SOURCE).read_text(encoding="utf-8"))
+        return WeightSource(**{field.name: stored.get(field.name) for field in fields(WeightSource)})
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def fetch_clip(folder: str | Path, source: WeightSource) -> None:

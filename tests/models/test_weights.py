@@ -27,7 +27,7 @@ from clip360.models.clip import (
     write_configuration,
 )
 from clip360.models.protocol import Protocol
-from clip360.models.weights import SOURCE, WeightSource, fetch_clip
+from clip360.models.weights import SOURCE, WeightSource, activation_mismatch, fetch_clip
 from clip360.scoring.embedding import truncated
 from tests.small_clips import small_clip
 
@@ -169,3 +169,33 @@ def test_a_model_with_its_own_transform_and_tokenizer_keeps_them(offline, tmp_pa
     assert torch.allclose(fetched.preprocess(image)[:, 0, 0], torch.tensor([1.0, -1.0, -1.0]))
     with pytest.raises(ValueError, match="protocol.view is wide, which needs a square ViT of open_clip"):
         load_clip(tmp_path / "fetched", protocol=Protocol(view="wide"), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "activation", "right"),
+    [
+        ("ViT-B-32", "openai", "own", "ViT-B-32-quickgelu"),
+        ("ViT-B-32", "openai", "quick_gelu", None),
+        ("ViT-B-32-quickgelu", "openai", "own", None),
+        ("ViT-L-14", "dfn2b", "own", "ViT-L-14-quickgelu"),
+        ("ViT-B-32", "laion2b_s34b_b79k", "own", None),
+        ("ViT-B-32", "laion2b_s34b_b79k", "quick_gelu", ""),
+        ("ViT-B-32", "checkpoint.pt", "own", None),
+        ("hf-hub:us/small", None, "own", None),
+    ],
+)
+def test_an_activation_that_weights_were_not_trained_with_is_found(architecture, pretrained, activation, right):
+    """``right`` is None where all is well, and empty where the architecture is right and only the protocol is wrong."""
+    mismatch = activation_mismatch(WeightSource(architecture, pretrained), activation=activation)
+    assert (mismatch is None) == (right is None)
+    assert mismatch is None or (mismatch.architecture or "") == right
+
+
+def test_every_tag_of_open_clip_has_an_architecture_with_its_activation_but_one():
+    mismatches = {source: activation_mismatch(WeightSource(*source)) for source in open_clip.list_pretrained()}
+    unknown = [source for source, mismatch in mismatches.items() if mismatch and not mismatch.architecture]
+    assert [name for name, _ in unknown] == ["roberta-ViT-B-32"]
+    right = {
+        mismatch.architecture: tag for (_, tag), mismatch in mismatches.items() if mismatch and mismatch.architecture
+    }
+    assert len(right) > 10 and not any(activation_mismatch(WeightSource(*source)) for source in right.items())
