@@ -56,7 +56,11 @@ def _add_score(subcommands: argparse._SubParsersAction) -> None:
         " protocol) and report.html (the extremes, with thumbnails) into the folder of --out. Stopped and started again, it"
         " continues; panoramas that have changed since are scored again.",
     )
-    parser.add_argument("images", help="folder of panoramas (JPEG, PNG or WebP, 2:1), or an image set with images/")
+    parser.add_argument(
+        "images",
+        help="panoramas (2:1): a folder of JPEG, PNG or WebP with captions.csv, a .jsonl file, a .tar file or a folder of"
+        " them (webdataset), or a Hugging Face dataset saved to disk",
+    )
     parser.add_argument("--captions", help="table with the columns image and caption (default: IMAGES/captions.csv)")
     parser.add_argument("--cue", help="format cue: the text becomes 'This is a CUE of CAPTION', such as '360 panorama'")
     _add_model_options(parser, required=True)
@@ -114,7 +118,8 @@ def run_score(options: argparse.Namespace) -> int:
     """`clip360 score`: score an image set and write its report."""
     from dataclasses import replace
 
-    from clip360.data.image_set import load_image_set, printable
+    from clip360.data.image_set import printable
+    from clip360.data.panorama_sources import open_panoramas
     from clip360.scoring.embedding import truncated
     from clip360.scoring.embedding_cache import EmbeddingCache
     from clip360.scoring.folder_lock import folder_lock
@@ -122,7 +127,7 @@ def run_score(options: argparse.Namespace) -> int:
     from clip360.scoring.score_folder import REPORT, score_folder, write_summary
     from clip360.scoring.view_protocols import DEFAULTS
 
-    image_set = load_image_set(options.images, options.captions)
+    image_set = open_panoramas(options.images, options.captions)
     if options.cue:
         image_set = replace(image_set, table=image_set.table.assign(cue=options.cue))
     clip = _open_clip(options)

@@ -48,15 +48,29 @@ class ImageSet:
         """The set of the first ``n_images`` panoramas; None keeps all."""
         return replace(self, table=self.table.head(n_images)) if n_images else self
 
+    def read(self, name: str) -> Tensor:
+        """The panorama of that name, uint8 [3, H, 2H]; DataError where it cannot be decoded or is not 2:1."""
+        return read_panorama(self.images / name)
+
+    def state(self, name: str) -> list[int | str]:
+        """What differs once the panorama of that name is another: of a file its size, mtime and ctime (nanoseconds)."""
+        return file_state(self.images / name)
+
     def batches(self, batch_size: int, start: int = 0) -> Iterator[Tensor]:
         """All panoramas from row ``start`` on, in order, as uint8 [B, 3, H, 2H], channels last in memory.
 
         A batch ends at B = ``batch_size`` or where H changes. Threads decode each file once, one batch ahead, so memory
         does not grow with the set. Raises DataError for a file that cannot be decoded or is not 2:1.
         """
-        decoded = read_ahead(read_panorama, [self.images / name for name in self.table.image[start:]], batch_size)
+        decoded = read_ahead(self.read, self.table.image[start:], batch_size)
         for _, same_size in groupby(decoded, key=lambda panorama: panorama.shape):
             yield from _batched(same_size, batch_size)
+
+
+def file_state(path: Path) -> list[int | str]:
+    """Size, time of modification and time of status change of a file, in bytes and nanoseconds."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 class ImageRecord(NamedTuple):

@@ -1,5 +1,6 @@
 """Image files: which files of a folder are images, and their pixels as 8-bit RGB."""
 
+import io
 import os
 import warnings
 from collections import deque
@@ -75,17 +76,27 @@ def read_panorama(path: Path) -> Tensor:
     Raises DataError for a file that cannot be decoded, or is not twice as wide as high. Needs little more memory than
     the image in PIL (4 bytes per pixel) and the result (3 bytes per pixel).
     """
+    require_regular_file(path, EXPECTED)
     with _decoding(path):
-        image = _load(path)
-        width, height = image.size
-        if width != 2 * height:
-            advice = "expected an equirectangular panorama, twice as wide as high"
-            raise DataError(path, f"is {width} x {height}", advice)
-        pixels = np.empty((height, width, 3), np.uint8)
-        # Strip by strip, because each conversion makes copies of what it converts.
-        for top in range(0, height, STRIP_HEIGHT):
-            bottom = min(top + STRIP_HEIGHT, height)
-            pixels[top:bottom] = np.asarray(_as_rgb(image.crop((0, top, width, bottom))))
+        return _panorama(path, _load(path))
+
+
+def decode_panorama(content: bytes, file: Path) -> Tensor:
+    """As ``read_panorama``, of the content of a file; ``file`` names it in errors."""
+    with _decoding(file):
+        return _panorama(file, _load(io.BytesIO(content)))
+
+
+def _panorama(file: Path, image: Image.Image) -> Tensor:
+    width, height = image.size
+    if width != 2 * height:
+        advice = "expected an equirectangular panorama, twice as wide as high"
+        raise DataError(file, f"is {width} x {height}", advice)
+    pixels = np.empty((height, width, 3), np.uint8)
+    # Strip by strip, because each conversion makes copies of what it converts.
+    for top in range(0, height, STRIP_HEIGHT):
+        bottom = min(top + STRIP_HEIGHT, height)
+        pixels[top:bottom] = np.asarray(_as_rgb(image.crop((0, top, width, bottom))))
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
@@ -94,6 +105,7 @@ def read_image(path: Path) -> Image.Image:
 
     Raises DataError for a file that is not a regular one, has too many pixels or cannot be decoded.
     """
+    require_regular_file(path, EXPECTED)
     with _decoding(path):
         return _as_rgb(_load(path))
 
@@ -101,7 +113,6 @@ def read_image(path: Path) -> Image.Image:
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
     """Raise whatever goes wrong with ``path`` as DataError."""
-    require_regular_file(path, EXPECTED)
     try:
         yield
     except DataError:
@@ -115,7 +126,7 @@ def _decoding(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _load(path: Path) -> Image.Image:
+def _load(path: Path | io.BytesIO) -> Image.Image:
     """The image in its own mode, upright. ImageOps.exif_transpose would also rewrite the EXIF data, and fail on odd entries."""
     with Image.open(path, formats=FORMATS) as file:
         file.load()

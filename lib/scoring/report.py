@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from clip360.data.image_set import ImageSet, read_panorama
+from clip360.data.image_set import ImageSet
 
 IMAGES_PER_SECTION = 12
 MEASURES = ["score", "robust", "spread", "worst", "seam"]
@@ -49,7 +49,7 @@ def write_report(
 
 def _with_thumbnail(row: dict, image_set: ImageSet) -> dict:
     """A row of the table with its image as a base64 JPEG."""
-    image = Image.fromarray(read_panorama(image_set.images / row["image"]).permute(1, 2, 0).numpy())
+    image = Image.fromarray(image_set.read(row["image"]).permute(1, 2, 0).numpy())
     file = io.BytesIO()
     image.resize(THUMBNAIL, Image.Resampling.LANCZOS).save(file, "JPEG", quality=80)
     return row | {"thumbnail": base64.b64encode(file.getvalue()).decode()}

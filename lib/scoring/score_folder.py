@@ -117,8 +117,7 @@ def _fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str]) -> str:
 def _states(image_set: ImageSet) -> Iterable[dict[str, Any]]:
     """What the score of each panorama depends on besides model and protocols: its file and its text."""
     for name, text in zip(image_set.table.image, image_set.texts, strict=True):
-        status = (image_set.images / name).stat()
-        yield {STATUS: [status.st_size, status.st_mtime_ns, status.st_ctime_ns], TEXT: text}
+        yield {STATUS: image_set.state(name), TEXT: text}
 
 
 def _resume(partial: Path, states: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
