@@ -335,7 +335,7 @@ def _add_compare(subcommands: argparse._SubParsersAction) -> None:
 def run_compare(options: argparse.Namespace) -> int:
     """`clip360 compare`: write the tables of a comparison and print its verdicts."""
     from clip360.figures.tables import write_table
-    from clip360.scoring.score_folder import read_scores
+    from clip360.scoring.score_folder import read_scores, require_comparable
     from clip360.stats.comparison import UNDECIDED, compare
     from clip360.stats.inference import Inference
 
@@ -343,6 +343,7 @@ def run_compare(options: argparse.Namespace) -> int:
         raise ValueError("one report: expected at least 2, of the generators to be compared")
     names = _distinct_names(options.reports)
     inference = Inference(options.alpha, options.resamples, options.seed)
+    require_comparable(options.reports)
     scores = dict(zip(names, map(read_scores, options.reports), strict=True))
     table = compare(scores, inference=inference)
     write_table(table, Path(options.out, "comparison"))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -260,6 +261,15 @@ def test_errors_of_compare_are_one_sentence(reports, model, tmp_path, capsys):
     ):
         assert message in error_of(capsys, "compare", "--out", tmp_path / "out", "--resamples", 2, *arguments)
         capsys.readouterr()
+    small_clip(tmp_path / "other" / "small", seed=5)
+    for options, message in (
+        (["--model", model, "--view", "center_crop"], "dark and .* were scored with different view protocols"),
+        (["--model", tmp_path / "other" / "small"], "dark and .* were scored with different weights: score them alike"),
+    ):
+        score = ["score", tmp_path / "light", "--device", "cpu", "--shifts", 2, "--out", reports[1]]
+        assert run(*score, *options) == 0
+        capsys.readouterr()
+        assert re.search(message, error_of(capsys, "compare", *reports, "--out", tmp_path / "out"))
 
 
 def test_the_module_runs_as_the_command_does(tmp_path):

@@ -136,9 +136,8 @@ def _members(shard: Path) -> Iterator[tuple[str, Member]]:
                 yield info.name, Member(shard, info.offset_data, info.size)
     except (tarfile.TarError, EOFError, UnicodeError) as error:
         raise DataError(shard, f"is no whole uncompressed tar file ({error})", "write it again") from error
-    if _content(Member(shard, end, tarfile.BLOCKSIZE)) != bytes(
-        tarfile.BLOCKSIZE
-    ):  # a file cut at a header looks complete
+    # A file that was cut where a header begins looks complete but for the empty block at the end.
+    if _content(Member(shard, end, tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
         raise DataError(shard, "is no whole uncompressed tar file (its end is missing)", "write it again")
 
 

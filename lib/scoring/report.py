@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from clip360.data.image_set import ImageSet
+from clip360.scoring.view_protocols import PROTOCOLS
 
 IMAGES_PER_SECTION = 12
 MEASURES = ["score", "robust", "spread", "worst", "seam"]
@@ -36,7 +37,7 @@ def write_report(
         view=view.replace("_", " "),
         n_shifts=n_shifts,
         n_images=len(scores),
-        summary=scores[MEASURES].describe().drop(index="count"),
+        summary=scores[MEASURES + [name for name in PROTOCOLS if name in scores]].describe().drop(index="count"),
         sections={
             title: [_with_thumbnail(row, image_set) for row in rows.to_dict("records")]
             for title, rows in sections.items()

@@ -15,7 +15,7 @@ from clip360.data.image_set import ImageSet, printable
 from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
 from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_scores import protocols_of_run, require_options, score_records, score_table
+from clip360.scoring.panorama_scores import SHIFTS, protocols_of_run, require_options, score_records, score_table
 from clip360.scoring.report import write_report
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
@@ -81,6 +81,29 @@ def read_scores(folder: str | Path) -> pd.DataFrame:
 def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
     """Write ``folder``/summary.json, complete or not at all; numbers that are not finite become null."""
     _replace(Path(folder, SUMMARY), json.dumps(_finite(summary), indent=2) + "\n")
+
+
+def read_summary(folder: str | Path) -> dict[str, Any] | None:
+    """What ``write_summary`` wrote into ``folder``; None where there is none."""
+    try:
+        return json.loads(Path(folder, SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def require_comparable(folders: Sequence[str]) -> None:
+    """Raise ValueError where the summaries of two reports name other weights, or another protocol of the column score."""
+    summaries = {folder: summary for folder in folders if (summary := read_summary(folder))}
+    for what, key in (
+        ("weights", lambda summary: summary["model"]["weights_sha256"]),
+        ("view protocols", lambda summary: summary["protocols"][SHIFTS]["hash"]),
+    ):
+        first: dict[str, str] = {}
+        for folder, summary in summaries.items():
+            first.setdefault(key(summary), folder)
+        if len(first) > 1:
+            a, b, *_ = map(printable, first.values())
+            raise ValueError(f"{a} and {b} were scored with different {what}: score them alike")
 
 
 class Duplicates:
