@@ -123,7 +123,7 @@ def run_score(options: argparse.Namespace) -> int:
     from clip360.scoring.embedding import truncated
     from clip360.scoring.embedding_cache import EmbeddingCache
     from clip360.scoring.folder_lock import folder_lock
-    from clip360.scoring.panorama_scores import require_options, score_table, tensor_resize_deviation
+    from clip360.scoring.panorama_scores import require_options, tensor_resize_deviation
     from clip360.scoring.score_folder import REPORT, score_folder, write_summary
     from clip360.scoring.view_protocols import DEFAULTS
 
@@ -148,10 +148,9 @@ def run_score(options: argparse.Namespace) -> int:
         )
     with folder_lock(options.out):
         cache = EmbeddingCache(options.cache, clip) if options.cache else None
-        records = score_folder(clip, image_set, options.out, cache=cache, strict=options.strict, **scoring)
-        summary = _summary(options, clip, records, n_truncated=len(too_long))
+        scores = score_folder(clip, image_set, options.out, cache=cache, strict=options.strict, **scoring)
+        summary = _summary(options, clip, scores, n_truncated=len(too_long))
         write_summary(options.out, summary)
-    scores = score_table(records)
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
     print(f"{len(scores)} panoramas, {means}: {Path(options.out, REPORT)}")
     for name in options.protocols:
@@ -179,15 +178,16 @@ def _warn(sentence: str, strict: bool) -> None:
     print(sentence, file=sys.stderr)
 
 
-def _summary(options: argparse.Namespace, clip, records: Sequence[dict], *, n_truncated: int) -> dict:
+def _summary(options: argparse.Namespace, clip, scores, *, n_truncated: int) -> dict:
     """What summary.json holds: how the panoramas were scored, and means with intervals."""
-    from clip360.scoring.panorama_scores import group_table, protocols_of_run, score_table
+    from clip360.scoring.panorama_scores import group_tables, protocols_of_run
+    from clip360.scoring.score_folder import read_records
     from clip360.scoring.view_protocols import protocol_hash, weights_sha256
     from clip360.stats.inference import Inference
-    from clip360.stats.score_summary import group_means, metric_means, rank_correlations
+    from clip360.stats.score_summary import metric_means, rank_correlations
 
     inference = Inference(options.alpha, options.resamples, options.seed)
-    scores, groups = score_table(records), group_means(group_table(records), inference=inference)
+    groups = group_tables(read_records(options.out))
     protocols = {
         name: {
             "hash": protocol_hash(clip, protocol),
@@ -195,14 +195,14 @@ def _summary(options: argparse.Namespace, clip, records: Sequence[dict], *, n_tr
             "sphere_fraction": protocol.sphere_fraction,
             "forward_passes": len(protocol.views),
         }
-        | ({f"by_{protocol.group_axis}": groups[name]} if name in groups else {})
+        | ({f"by_{protocol.group_axis}": metric_means(groups[name], inference=inference)} if name in groups else {})
         for name, protocol in protocols_of_run(clip, options.shifts, options.protocols).items()
     }
     return {
         "model": {"name": clip.name, "weights_sha256": weights_sha256(clip)},
         "versions": {name: version(name) for name in ("clip360", "torch", "open_clip_torch")},
         "cue": options.cue,
-        "n": len(records),
+        "n": len(scores),
         "n_truncated": n_truncated,
         "interval": {"level": 1 - inference.alpha, "n_bootstrap": inference.n_bootstrap, "seed": inference.seed},
         "metrics": metric_means(scores, inference=inference),

@@ -1,6 +1,6 @@
 """CLIP scores of single panoramas under view protocols, and how far they depend on where a panorama is cut open."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,15 +65,14 @@ def score_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([{key: value for key, value in record.items() if key not in NESTED} for record in records])
 
 
-def group_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The scores of groups of views, one row for each image and group: image, protocol, group, value."""
-    rows = [
-        (record["image"], protocol, group, value)
-        for record in records
-        for protocol, groups in record["by_group"].items()
-        for group, value in groups.items()
-    ]
-    return pd.DataFrame(rows, columns=["image", "protocol", "group", "value"])
+def group_tables(records: Iterable[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
+    """By protocol, the mean scores of groups of views: one row for each record, one column for each group."""
+    columns: dict[str, dict[str, list[float]]] = {}
+    for record in records:
+        for protocol, groups in record["by_group"].items():
+            for group, value in groups.items():
+                columns.setdefault(protocol, {}).setdefault(group, []).append(value)
+    return {protocol: pd.DataFrame(groups) for protocol, groups in columns.items()}
 
 
 def require_options(clip: Clip, *, n_shifts: int, batch_size: int, protocols: Sequence[str]) -> None:

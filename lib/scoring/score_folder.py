@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from clip360.scoring.report import write_report
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
 SCORES, RECORDS, REPORT, SUMMARY = "scores.csv", "scores.jsonl", "report.html", "summary.json"
-STATUS, TEXT = "file", "text"  # keys of a record while a run is unfinished
+STATE = "state"  # key of a record while a run is unfinished, see ``_state``
+ROWS_AT_ONCE = 1000  # records in memory while files are written
 
 
 def score_folder(
@@ -33,8 +35,8 @@ def score_folder(
     protocols: Sequence[str] = (),
     cache: EmbeddingCache | None = None,
     strict: bool = False,
-) -> list[dict[str, Any]]:
-    """Score an image set into ``folder``/scores.csv, scores.jsonl and report.html; returns the records of ``score_records``.
+) -> pd.DataFrame:
+    """Score an image set into ``folder``/scores.csv, scores.jsonl and report.html; returns the table of ``score_panoramas``.
 
     A stopped run with the same model and protocols is continued: panoramas whose file and text are as they were keep their
     scores, and stderr reports how many. An image file counts by its size and its times of modification and of status change
@@ -47,27 +49,25 @@ def score_folder(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"scores.{_fingerprint(clip, n_shifts, protocols)}.partial"
-    states = dict(zip(image_set.table.image, _states(image_set), strict=True))
-    records = _resume(partial, states)
     duplicates = Duplicates(strict)
-    duplicates.add(records.values())
-    remaining = replace(image_set, table=image_set.table[~image_set.table.image.isin(records.keys())])
+    scored = _resume(partial, image_set, duplicates)
+    remaining = replace(image_set, table=image_set.table[~image_set.table.image.isin(scored)])
     options = {"n_shifts": n_shifts, "batch_size": batch_size, "protocols": protocols, "cache": cache}
+    # Taken before any image is opened: one that changes meanwhile is scored again, should this run be stopped.
+    states = iter([_state(remaining, *row) for row in zip(remaining.table.image, remaining.texts, strict=True)])
     with partial.open("a", encoding="utf-8", newline="\n") as file:
         for batch in score_records(clip, remaining, **options):
-            duplicates.add(batch)
             for record in batch:
-                records[record["image"]] = record = _rounded(record)
-                file.write(json.dumps(record | states[record["image"]]) + "\n")
+                duplicates.add(record)
+                file.write(json.dumps(_rounded(record) | {STATE: next(states)}) + "\n")
             file.flush()
     duplicates.report()
-    ordered = [records[image] for image in image_set.table.image]
-    _write_scores(folder, ordered)
+    _write_scores(folder, _in_order(partial, image_set.table.image))
     scores = read_scores(folder)
     write_report(folder / REPORT, scores, image_set, model=clip.name, view=clip.view, n_shifts=n_shifts)
     for finished in folder.glob("scores.*.partial"):  # also of stopped runs whose model or protocols differ
         finished.unlink()
-    return ordered
+    return scores
 
 
 def read_scores(folder: str | Path) -> pd.DataFrame:
@@ -76,6 +76,12 @@ def read_scores(folder: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
     return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
+
+
+def read_records(folder: str | Path) -> Iterator[dict[str, Any]]:
+    """The records that ``score_folder`` wrote into ``folder``, one at a time."""
+    with Path(folder, RECORDS).open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
 
 
 def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
@@ -112,14 +118,13 @@ class Duplicates:
     def __init__(self, strict: bool):
         self.strict, self.pairs, self._first = strict, [], {}
 
-    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take note of scored panoramas; with ``strict``, raises ValueError for the first duplicate."""
-        for record in records:
-            first = self._first.setdefault(record["sha256"], record["image"])
-            if first != record["image"]:
-                self.pairs.append((record["image"], first))
-                if self.strict:
-                    raise ValueError(self._sentence())
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take note of a scored panorama; with ``strict``, raises ValueError for the first duplicate."""
+        first = self._first.setdefault(record["sha256"], record["image"])
+        if first != record["image"]:
+            self.pairs.append((record["image"], first))
+            if self.strict:
+                raise ValueError(self._sentence())
 
     def report(self) -> None:
         """Print one sentence on stderr if there are duplicates."""
@@ -137,44 +142,71 @@ def _fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str]) -> str:
     return short_hash([hashes, weights_sha256(clip), repr(clip.network), list(MEASURES)])
 
 
-def _states(image_set: ImageSet) -> Iterable[dict[str, Any]]:
-    """What the score of each panorama depends on besides model and protocols: its file and its text."""
-    for name, text in zip(image_set.table.image, image_set.texts, strict=True):
-        yield {STATUS: image_set.state(name), TEXT: text}
+def _state(image_set: ImageSet, image: str, text: str) -> list:
+    """What the score of a panorama depends on besides model and protocols: its file and its text."""
+    return [*image_set.state(image), text]
 
 
-def _resume(partial: Path, states: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The records, by image, that a stopped run left for images and texts that are as they were; the file keeps only these.
+def _resume(partial: Path, image_set: ImageSet, duplicates: Duplicates) -> set[str]:
+    """The images whose scores a stopped run left, and whose file and text are as they were; ``partial`` keeps only these.
 
     A line that a killed process or a power failure left incomplete counts as not written.
     """
     if not partial.is_file():
-        return {}
-    lines: dict[str, str] = {}
-    records, n_changed = {}, 0
-    for line in partial.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-            image, state = record["image"], {key: record.pop(key) for key in (STATUS, TEXT)}
-        except (ValueError, KeyError, TypeError):
-            continue
-        if states.get(image) == state:
-            records[image], lines[image] = record, line
-        elif image in states:
-            n_changed += 1
-    _replace(partial, "".join(f"{line}\n" for line in lines.values()))
+        return set()
+    texts, scored, n_changed = dict(zip(image_set.table.image, image_set.texts, strict=True)), set(), 0
+    kept = partial.with_name(f"{partial.name}.kept")
+    with partial.open(encoding="utf-8", errors="replace") as old, kept.open("w", encoding="utf-8", newline="\n") as new:
+        for line in old:
+            try:
+                record = json.loads(line)
+                image, state = record["image"], record[STATE]
+            except (ValueError, KeyError, TypeError):
+                continue
+            if image in texts and state == _state(image_set, image, texts[image]):
+                scored.add(image)
+                duplicates.add(record)
+                new.write(line)
+            elif image in texts:
+                n_changed += 1
+    os.replace(kept, partial)
     print(
-        f"continuing a stopped run: {len(records)} of {len(states)} panoramas are scored, {n_changed} have changed since and"
+        f"continuing a stopped run: {len(scored)} of {len(texts)} panoramas are scored, {n_changed} have changed since and"
         " are scored again",
         file=sys.stderr,
     )
-    return records
+    return scored
 
 
-def _write_scores(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+def _in_order(partial: Path, images: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The records of ``partial``, in the order of ``images``; memory holds where each begins."""
+    offsets, offset = {}, 0
+    with partial.open("rb") as file:
+        for line in file:
+            offsets[json.loads(line)["image"]] = offset
+            offset += len(line)
+        for image in images:
+            file.seek(offsets[image])
+            record = json.loads(file.readline())
+            record.pop(STATE)
+            yield record
+
+
+def _write_scores(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write the two forms of the scores, each complete or not at all."""
-    _replace(folder / RECORDS, "".join(json.dumps(record) + "\n" for record in records))
-    _replace(folder / SCORES, score_table(records).to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    files = [(path, path.with_name(f"{path.name}.temporary")) for path in (folder / RECORDS, folder / SCORES)]
+    (_, lines), (_, table) = files
+    with (
+        lines.open("w", encoding="utf-8", newline="\n") as json_file,
+        table.open("w", encoding="utf-8", newline="") as csv_file,
+    ):
+        records, is_first = iter(records), True
+        while chunk := list(islice(records, ROWS_AT_ONCE)):
+            json_file.writelines(json.dumps(record) + "\n" for record in chunk)
+            score_table(chunk).to_csv(csv_file, index=False, header=is_first, lineterminator="\n", float_format="%.6g")
+            is_first = False
+    for path, temporary in files:
+        os.replace(temporary, path)
 
 
 def _replace(path: Path, text: str) -> None:

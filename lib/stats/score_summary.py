@@ -20,14 +20,6 @@ def metric_means(scores: pd.DataFrame, *, inference: Inference) -> dict[str, dic
     return {str(name): _mean(scores[name], inference) for name in columns}
 
 
-def group_means(groups: pd.DataFrame, *, inference: Inference) -> dict[str, dict[str, dict[str, float]]]:
-    """By protocol and group of views: mean, low and high over images, of a table with protocol, group and value."""
-    means: dict[str, dict[str, dict[str, float]]] = {}
-    for (protocol, group), rows in groups.groupby(["protocol", "group"], sort=False):
-        means.setdefault(str(protocol), {})[str(group)] = _mean(rows.value, inference)
-    return means
-
-
 def rank_correlations(scores: pd.DataFrame, columns: Sequence[str]) -> list[dict]:
     """Kendall's τ_b between every pair of columns, over images: how far two protocols rank panoramas alike.
 

@@ -1,6 +1,7 @@
 """View protocols against plain loops over PIL images, their table against geometry, and their hashes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -176,3 +177,12 @@ def test_a_hash_covers_everything_that_changes_a_score_and_nothing_else(folder, 
 def test_a_wide_network_takes_no_named_protocol(folder):
     with pytest.raises(ValueError, match="wide gives a network that takes no squares"):
         require_protocols(load_clip(folder, protocol=Protocol(view="wide"), device="cpu"), ["squash"])
+
+
+def test_the_documentation_lists_the_protocols_as_the_table_in_code_does():
+    """Name, words, fraction of the sphere, and forward passes."""
+    rows = [
+        f"| `{name}` | {protocol.shows} | {protocol.sphere_fraction:.2f} | {len(protocol.views)} |"
+        for name, protocol in PROTOCOLS.items()
+    ]
+    assert "\n".join(rows) in Path("docs/scoring.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clip360.stats.inference import Inference
-from clip360.stats.score_summary import group_means, metric_means, rank_correlations
+from clip360.stats.score_summary import metric_means, rank_correlations
 
 INFERENCE = Inference(alpha=0.05, n_bootstrap=2000, seed=0)
 
@@ -20,9 +20,6 @@ def test_intervals_are_those_of_a_mean():
     assert name == "score" and not others and found["mean"] == pytest.approx(x.mean())
     half = 1.96 * x.std() / math.sqrt(400)
     assert (found["low"], found["high"]) == pytest.approx((x.mean() - half, x.mean() + half), abs=half / 10)
-    groups = pd.DataFrame({"protocol": "cube-6", "group": ["up", "down"] * 200, "value": x})
-    means = group_means(groups, inference=INFERENCE)["cube-6"]
-    assert list(means) == ["up", "down"] and means["down"]["mean"] == pytest.approx(x[1::2].mean())
 
 
 def test_rank_correlations_count_pairs_that_are_ranked_alike():
