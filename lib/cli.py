@@ -126,7 +126,9 @@ def run_score(options: argparse.Namespace) -> int:
     from clip360.scoring.panorama_scores import require_options, tensor_resize_deviation
     from clip360.scoring.score_folder import REPORT, score_folder, write_summary
     from clip360.scoring.view_protocols import DEFAULTS
+    from clip360.stats.inference import Inference
 
+    inference = Inference(options.alpha, options.resamples, options.seed)
     image_set = open_panoramas(options.images, options.captions)
     if options.cue:
         image_set = replace(image_set, table=image_set.table.assign(cue=options.cue))
@@ -137,8 +139,9 @@ def run_score(options: argparse.Namespace) -> int:
     require_options(clip, **scoring)
     if mismatch := _activation_warning(options):
         _warn(mismatch, options.strict)
-    if too_long := truncated(clip, image_set.texts):
-        _warn(f"{clip.name} truncates {len(too_long)} texts, such as: {printable(too_long[0])}", options.strict)
+    too_long = set(truncated(clip, image_set.texts))
+    if n_truncated := sum(text in too_long for text in image_set.texts):
+        _warn(f"{clip.name} truncates {n_truncated} texts, such as: {printable(min(too_long))}", options.strict)
     if options.resize == "tensor":
         change = tensor_resize_deviation(clip, image_set)
         print(
@@ -149,7 +152,7 @@ def run_score(options: argparse.Namespace) -> int:
     with folder_lock(options.out):
         cache = EmbeddingCache(options.cache, clip) if options.cache else None
         scores = score_folder(clip, image_set, options.out, cache=cache, strict=options.strict, **scoring)
-        summary = _summary(options, clip, scores, n_truncated=len(too_long))
+        summary = _summary(options, clip, scores, n_truncated=n_truncated, inference=inference)
         write_summary(options.out, summary)
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
     print(f"{len(scores)} panoramas, {means}: {Path(options.out, REPORT)}")
@@ -178,15 +181,13 @@ def _warn(sentence: str, strict: bool) -> None:
     print(sentence, file=sys.stderr)
 
 
-def _summary(options: argparse.Namespace, clip, scores, *, n_truncated: int) -> dict:
+def _summary(options: argparse.Namespace, clip, scores, *, n_truncated: int, inference) -> dict:
     """What summary.json holds: how the panoramas were scored, and means with intervals."""
     from clip360.scoring.panorama_scores import group_tables, protocols_of_run
     from clip360.scoring.score_folder import read_records
     from clip360.scoring.view_protocols import protocol_hash, weights_sha256
-    from clip360.stats.inference import Inference
     from clip360.stats.score_summary import metric_means, rank_correlations
 
-    inference = Inference(options.alpha, options.resamples, options.seed)
     groups = group_tables(read_records(options.out))
     protocols = {
         name: {

@@ -24,6 +24,8 @@ from clip360.scoring.folder_lock import folder_lock
 from clip360.scoring.view_protocols import PROTOCOLS
 from tests.small_clips import small_clip
 
+LONG = "very " * 30 + "long"  # a caption that the small model truncates
+
 
 @pytest.fixture
 def model(tmp_path) -> Path:
@@ -86,7 +88,7 @@ def test_score_takes_captions_a_cue_and_an_adapter(model, image_set, tmp_path, c
 
 def test_the_summary_says_how_scores_came_about(model, image_set, tmp_path, capsys):
     names, out = ["half-crop", "squash", "cube-6"], tmp_path / "out"
-    (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png,land\nc.png," + "very " * 30 + "long\n")
+    (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png," + LONG + "\nc.png," + LONG + "\n")
     arguments = ["score", image_set, "--model", model, "--device", "cpu", "--shifts", 4, "--out", out]
     assert run(*arguments, "--protocols", *names, "--cue", "360 photo") == 0
     printed, scores = capsys.readouterr().out, pd.read_csv(out / "scores.csv")
@@ -100,7 +102,7 @@ def test_the_summary_says_how_scores_came_about(model, image_set, tmp_path, caps
         "torch",
         "open_clip_torch",
     }
-    assert (summary["n"], summary["n_truncated"], summary["cue"]) == (3, 1, "360 photo")
+    assert (summary["n"], summary["n_truncated"], summary["cue"]) == (3, 2, "360 photo")
     assert list(summary["protocols"]) == ["shifts", *names]
     for name in names:
         metric, protocol = summary["metrics"][name], summary["protocols"][name]
@@ -129,7 +131,7 @@ def test_strict_turns_warnings_into_errors(model, image_set, tmp_path, capsys):
     (image_set / "images" / "c.png").write_bytes((image_set / "images" / "a.png").read_bytes())
     assert run(*score) == 0 and "such as c.png, which equals a.png" in capsys.readouterr().err
     assert "such as c.png, which equals a.png" in error_of(capsys, *score, "--strict")
-    (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png,land\nc.png," + "very " * 30 + "long\n")
+    (image_set / "captions.csv").write_text("image,caption\na.png,sea\nb.png,land\nc.png," + LONG + "\n")
     assert run(*score) == 0 and "small truncates 1 texts" in capsys.readouterr().err
     assert "small truncates 1 texts, such as: very" in error_of(capsys, *score, "--strict")
     (model / "source.json").write_text('{"architecture": "ViT-B-32", "pretrained": "openai"}')
@@ -156,6 +158,7 @@ def test_errors_of_score_are_one_sentence(model, image_set, tmp_path, capsys):
         ([*score, "hf-hub:us/small"], "hf-hub:us/small has no `revision`"),
         ([*score, model, "--shifts", 1], "n_shifts is 1: expected at least 2"),
         ([*score, model, "--protocols", "fisheye"], "protocol 'fisheye': expected one of half-crop, squash"),
+        ([*score, model, "--alpha", 2], "alpha is 2.0: expected a number between 0 and 1"),
         ([*score, model, "--batch-size", 0], "batch_size is 0: expected at least 1"),
         ([*score, model, "--view", "fisheye"], "protocol.view is 'fisheye': expected one of own, center_crop"),
         ([*score, model, "--device", "gpu"], "device is 'gpu'"),

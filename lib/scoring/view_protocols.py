@@ -5,6 +5,7 @@ Two scores are comparable only if their protocols have the same hash and their m
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ import torch
 from clip360.geometry.views import Camera, Shift, View, cube_faces, tangent_views
 from clip360.models.clip import Clip
 from clip360.models.protocol import RESIZE_MODES
+from clip360.scoring.view_coverage import sphere_fraction
 from clip360.scoring.views import input_size
 
 YAW, LATITUDE = "yaw", "latitude"  # what the groups of a protocol's views differ in
@@ -114,7 +116,10 @@ def network_inputs_of(clip: Clip, protocol: ViewProtocol) -> list[NetworkInput]:
 def shift_protocol(clip: Clip, n_shifts: int) -> ViewProtocol:
     """The model's own view of a panorama at ``n_shifts`` shifts in equal steps."""
     shows = f"the view {clip.view} at {n_shifts} shifts in equal steps"
-    fraction = 0.5 if clip.view == "center_crop" else 1.0
+    fraction = 1.0  # the halves that the centre crop shows at two shifts or more cover the sphere
+    if clip.view == "multi_view":
+        n_views = math.lcm(clip.protocol.n_views, n_shifts)
+        fraction = round(sphere_fraction("multi_view", n_views=n_views, fov=clip.protocol.view_fov), 2)
     return ViewProtocol(shows, fraction, shift_groups(n_shifts), YAW, resize_mode=clip.view)
 
 

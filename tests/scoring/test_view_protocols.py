@@ -172,6 +172,7 @@ def test_a_hash_covers_everything_that_changes_a_score_and_nothing_else(folder, 
         for n, fov in ((4, 90.0), (4, 80.0))
     )
     assert protocol_hash(few, shift_protocol(few, 2)) != protocol_hash(many, shift_protocol(many, 2))
+    assert shift_protocol(few, 8).sphere_fraction == PROTOCOLS["views-8"].sphere_fraction
 
 
 def test_a_wide_network_takes_no_named_protocol(folder):
