@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from clip360.figures.style import METHODS, ORANGE, PAGE, image_set_label, model_label
 from clip360.stats.claims import Claim
 
+ROW, BETWEEN = 0.19, 0.65  # inches: height of a case, and between two panels
+
 
 def replicate_dots(judged: pd.DataFrame, runs: Sequence[pd.DataFrame], claims: Sequence[Claim]) -> Figure:
     """One panel a claim, one row a case: replicates (dots), this run (ring), the mean over replicates with its interval.
@@ -17,10 +19,12 @@ def replicate_dots(judged: pd.DataFrame, runs: Sequence[pd.DataFrame], claims: S
     ``judged`` is the table of ``stats.claims.judge``, ``runs`` are the judged tables of this run and of its replicates. Lines mark
     the numbers that decide.
     """
-    counts = [max(int((judged.claim == claim.name).sum()), 1) for claim in claims]
-    figure, axes = plt.subplots(
-        len(claims), figsize=(PAGE, 0.19 * sum(counts) + 0.75 * len(claims)), height_ratios=np.array(counts) + 1.0
-    )
+    rows = np.array([max(int((judged.claim == claim.name).sum()), 1) for claim in claims]) + 1
+    height = ROW * rows.sum() + BETWEEN * len(claims)  # inches
+    # Placed by hand: solved constraints differ in the last bits between runs, since these panels have different heights.
+    figure, axes = plt.subplots(len(claims), figsize=(PAGE, height), height_ratios=rows, layout="none")
+    edges = {"top": 1 - 0.3 * BETWEEN / height, "bottom": 0.7 * BETWEEN / height}
+    figure.subplots_adjust(left=0.43, right=0.99, hspace=BETWEEN / (ROW * rows.mean()), **edges)
     for axis, claim in zip(axes, claims, strict=True):
         cases = judged[judged.claim == claim.name].reset_index(drop=True)
         keys = list(claim.by)

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from clip360.figures.style import image_set_label, method_words, model_label, view_label
@@ -17,6 +18,7 @@ LABELS = {
     "lr": "learning rate {}".format,
     "epochs": "{} epochs".format,
 }
+MOST_CASES = 6  # that a finding lists; of more it gives the range
 VERDICTS = {"holds": "Holds", "refuted": "**Refuted**", "undecided": "**Undecided**"}
 
 
@@ -33,6 +35,9 @@ def _item(cases: pd.DataFrame) -> str:
     first = cases.iloc[0]
     evidence = f"in the mean over {first.replicates} replicates" if first.replicates else "in this run alone"
     numbers = "; ".join(f"{_label(case)}{_interval(case)}" for case in cases.itertuples())
+    if len(cases) > MOST_CASES:
+        low, high = _number(cases["mean"].min()), _number(cases["mean"].max())
+        numbers = f"{low} to {high} in {len(cases)} cases, intervals from {_number(cases.mean_low.min())} to {_number(cases.mean_high.max())}"
     limit = f" {first.limit}" if isinstance(first.limit, str) and first.limit else ""
     return f"- **{first.statement}.** {VERDICTS[first.verdict]} {evidence} ({first.unit}): {numbers}.{limit}"
 
@@ -47,5 +52,14 @@ def _words(name: str) -> str:
 
 
 def _interval(case) -> str:
-    text = f"{case.mean:.2g} [{case.mean_low:.2g}, {case.mean_high:.2g}]"
-    return f"{text}, this run {case.value:.2g}" if case.replicates and case.value == case.value else text
+    text = f"{_number(case.mean)} [{_number(case.mean_low)}, {_number(case.mean_high)}]"
+    return f"{text}, this run {_number(case.value)}" if case.replicates and case.value == case.value else text
+
+
+def _number(value: float) -> str:
+    """Two significant digits, never in powers of ten.
+
+    >>> _number(128.4), _number(0.0123), _number(-1.0)
+    ('130', '0.012', '-1')
+    """
+    return np.format_float_positional(float(f"{value:.1e}"), trim="-")

@@ -300,9 +300,8 @@ def unseen_table(
         row = {"model": name, "base_model": specs[name]["model"], "lam": specs[name]["lam"]}
         row |= {"image_set": image_set, "shifts": sum(outside)}
         rows.append(row | with_interval("change_ratio", np.concatenate(changes), _median_ratio, inference=inference))
-    return pd.DataFrame(
-        rows, columns=None if rows else ["model", "base_model", "lam", "image_set", "shifts", "change_ratio"]
-    )
+    columns = ["model", "base_model", "lam", "image_set", "shifts"]
+    return pd.DataFrame(rows, columns=[*columns, "change_ratio", "change_ratio_low", "change_ratio_high"])
 
 
 def distance_table(tradeoff: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -47,14 +47,15 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
     "08b_adaptation_costs/retrieval": "model,view,direction,n,R@1,R@1_low,R@1_high,R@5,",
     "08b_adaptation_costs/capability_changes": "model,base_model,reference,method,lambda,shift_range,task,view,n,frozen,frozen_low,frozen_high,",
     "09_score_your_panoramas/scores": "image,caption,score,robust,spread,worst,worst_yaw,seam,seam_blend,discontinuity,poles,cube_edges",
-    "10_claims/claims": "claim,paper,model,finetuning,image_set,measure,tests,value,low,high,verdict,replicates,same_verdict,minimum,maximum",
+    "10_claims/claims": "claim,statement,verdict,case,unit,value,low,high,replicates,mean,mean_low,mean_high,spread,case_verdict,",
 }
 
 
 def test_every_notebook_writes_what_it_promises(clone):
     figures = clone / FIGURES
     notebooks = {path.stem for path in (clone / "notebooks").glob("*.ipynb")}
-    assert {path.name for path in figures.iterdir()} == notebooks | {"checksums.csv"}
+    files = {"checksums.csv", "metrics.json", *(f"findings.{suffix}" for suffix in ("csv", "md", "tex"))}
+    assert {path.name for path in figures.iterdir()} == notebooks | files
     assert all((figures / name / f"{name}.ipynb").is_file() for name in notebooks)
     for table, columns in COLUMNS.items():
         assert (figures / f"{table}.csv").read_text().startswith(columns), table
