@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 
-from clip360.figures.style import image_set_label, method_words, model_label, view_label
+from clip360.figures.style import image_set_label, method_words, run_label, view_label
 
 LABELS = {
-    "model": model_label,
-    "base_model": model_label,
-    "reference": "against {}".format,
+    "model": run_label,
+    "base_model": run_label,
+    "reference": lambda name: f"against {run_label(name)}",
     "image_set": image_set_label,
     "view": view_label,
     "method": method_words,

@@ -29,6 +29,13 @@ METHODS = {
     "single_pass_canonical_yaw": "frozen, canonical yaw",
 }
 
+RUNS = {  # beginnings of the names of fine-tuning runs
+    "released": "LoRA as released",
+    "attention": "LoRA, attention",
+    "attention_squash": "LoRA, attention, squashed view",
+    "quarter": "LoRA, a quarter of the shifts",
+}
+
 
 def set_style() -> None:
     """One style for all figures; the same input gives the same bytes."""
@@ -78,6 +85,27 @@ def model_label(name: str, *, separator: str = ", ") -> str:
         words += [f"{int(views)} % of the views"] if views else []
         return separator.join([*words, *([f"{int(reliability)} % right cues"] if reliability else [])])
     return name
+
+
+def run_label(name: str) -> str:
+    """The name of a fine-tuning run in words: its base model, its method, and what it was trained with.
+
+    >>> run_label("p03_attention_l050"), run_label("p03_l100_lr3e4_epochs30")
+    ('LoRA, attention, λ = 0.5 (3 % panoramas)', 'λ = 1, learning rate 3e-4, 30 epochs (3 % panoramas)')
+    >>> run_label("clip_p03"), run_label("own_run")
+    ('CLIP, 3 % panoramas', 'own_run')
+    """
+    base, *parts = name.split("_")
+    if not (match := re.fullmatch(r"p(\d+)", base)):
+        return model_label(name)
+    numbers = {r"l(\d{3})": lambda x: f"λ = {int(x) / 100:g}", r"lr(\de\d)": lambda x: f"learning rate {x[0]}e-{x[2]}"}
+    numbers[r"epochs(\d+)"] = "{} epochs".format
+    method, settings = [], []
+    for part in parts:
+        found = [words(number[1]) for pattern, words in numbers.items() if (number := re.fullmatch(pattern, part))]
+        (settings if found else method).append(*(found or [part]))
+    words = [RUNS.get("_".join(method), " ".join(method))] if method else []
+    return f"{', '.join(words + settings)} ({int(match[1])} % panoramas)"
 
 
 def image_set_label(name: str) -> str:

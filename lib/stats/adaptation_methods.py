@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from clip360.names import POOLED, VALIDATION
-from clip360.stats import replicates
 from clip360.stats.inference import Inference, with_interval
+from clip360.stats.replicates import this_run_and_replicates
 from clip360.stats.tradeoff import Outcomes, compared_measures
 
 FAMILIES = {  # method family: the beginnings of its methods' names
@@ -163,14 +163,12 @@ def over_replicates(comparisons: Sequence[pd.DataFrame], *, inference: Inference
     keys = [by, "versus", "measure"]
     if by == "method_family":
         comparisons = [table[table.best_of_family] for table in comparisons]
-    this_run, *kept = comparisons
-    methods = pd.concat(kept or [this_run]).groupby(by, sort=False).method.unique().map("; ".join)
-    if not kept:
-        numbers = {"mean": this_run.value, "mean_low": this_run.value_low, "mean_high": this_run.value_high}
-        return this_run.assign(methods=this_run[by].map(methods), replicates=0, **numbers)
-    table = kept[0].drop(columns=["value", "value_low", "value_high"]).assign(methods=kept[0][by].map(methods))
-    table = table.merge(replicates.over_replicates(kept, keys, inference=inference), on=keys, how="left")
-    return table.merge(this_run[[*keys, "value", "value_low", "value_high"]], on=keys, how="left")
+    this_run, *kept = [table.rename(columns={"value_low": "low", "value_high": "high"}) for table in comparisons]
+    deciding = kept or [this_run]
+    methods = pd.concat(deciding).groupby(by, sort=False).method.unique().map("; ".join)
+    numbers = this_run_and_replicates(this_run[[*keys, "value", "low", "high"]], kept, keys, inference=inference)
+    table = deciding[0].drop(columns=["value", "low", "high"])
+    return table.assign(methods=table[by].map(methods)).merge(numbers, on=keys, how="left")
 
 
 def dominance_table(table: pd.DataFrame, *, tolerance: float) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from clip360.stats.inference import Inference
-from clip360.stats.replicates import over_replicates
+from clip360.stats.replicates import this_run_and_replicates
 
 HOLDS, REFUTED, UNDECIDED = "holds", "refuted", "undecided"
 COLUMNS = ["claim", "statement", "verdict", "case", "unit", "value", "low", "high"]
@@ -78,15 +78,15 @@ def judge(
     ``case``  the keys of the row as text, ``column=value, ...``; the keys also have columns of their own
     ``unit``, ``limit``  of the claim
     ``value``, ``low``, ``high``  of this run, with its bootstrap interval over images; NaN where only replicates have the case
-    ``replicates``, ``mean``, ``mean_low``, ``mean_high``, ``spread``  as by ``over_replicates``; without replicates those of this run
+    ``replicates``, ``mean``, ``mean_low``, ``mean_high``, ``spread``  as by ``this_run_and_replicates``
     ``case_verdict``  the verdict on the case
 
     A claim of which neither this run nor a replicate has a case, since it speaks of other models, is left out.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for claim in claims:
-        this_run, *replicates = (claim.rows(table) for table in tables[claim.table])
-        cases = _over_replicates(this_run, replicates, claim, inference)
+        this_run, *kept = (claim.rows(table) for table in tables[claim.table])
+        cases = this_run_and_replicates(this_run, kept, claim.by, inference=inference)
         if len(cases):
             verdicts = [claim.verdict(low, high) for low, high in zip(cases.mean_low, cases.mean_high, strict=True)]
             case = [", ".join(f"{key}={row[key]}" for key in claim.by) for row in cases.to_dict("records")]
@@ -94,17 +94,6 @@ def judge(
             cases = cases.assign(**of_claim, case=case, unit=claim.unit, case_verdict=verdicts, limit=claim.limit)
             parts.append(cases[[*COLUMNS, *claim.by]])
     return pd.concat(parts, ignore_index=True)
-
-
-def _over_replicates(
-    this_run: pd.DataFrame, replicates: Sequence[pd.DataFrame], claim: Claim, inference: Inference
-) -> pd.DataFrame:
-    """The cases of a claim: its keys, the numbers of this run, and those over replicates."""
-    keys = list(claim.by)
-    if replicates:
-        return over_replicates(replicates, keys, inference=inference).merge(this_run, on=keys, how="left")
-    alone = {"mean": this_run.value, "mean_low": this_run.low, "mean_high": this_run.high}
-    return this_run.assign(**alone, replicates=0, spread=math.nan)
 
 
 def whole(verdicts: Sequence[str]) -> str:

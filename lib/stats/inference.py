@@ -47,11 +47,31 @@ def bootstrap(
         raise ValueError(
             f"{n_bad} of {x.size} values are not numbers: expected a value for every image, measure the set anew"
         )
-    shape = (inference.n_bootstrap, x.shape[-1])
-    images = np.random.default_rng(inference.seed).integers(x.shape[-1], size=shape)
-    tail = 100 * inference.alpha / 2
-    low, high = np.percentile(statistic(x[..., images]), [tail, 100 - tail])
+    low, high = percentiles(statistic(x[..., resampled_images(x.shape[-1], inference)]), inference.alpha)
     return float(low), float(high)
+
+
+def resampled_images(n: int, inference: Inference) -> np.ndarray:
+    """Indices of n images drawn with replacement: int [n_bootstrap, n], the same for all statistics of a set."""
+    return np.random.default_rng(inference.seed).integers(n, size=(inference.n_bootstrap, n))
+
+
+def percentiles(resampled: np.ndarray, alpha: float) -> np.ndarray:
+    """The percentiles α / 2 and 1 - α / 2 along the last axis of [..., n_bootstrap]: [2, ...]."""
+    return np.percentile(resampled, [100 * alpha / 2, 100 * (1 - alpha / 2)], axis=-1)
+
+
+def largest(name: str, values: np.ndarray, resampled: np.ndarray, *, alpha: float) -> dict[str, float]:
+    """The largest of values [S], with an interval from their joint resamples [S, n_bootstrap]: NAME, NAME_low, NAME_high.
+
+    The percentile interval of the resampled maximum is no interval: the maximum of S equal numbers is overestimated, in a sample and once
+    more in its resamples. With 7 equally bad shifts it lies above the true ratio in 21 % of samples of 48 images, at α = 0.01. Here each end
+    fails with α / 2 at most, whatever the numbers have in common. Upper limit: the largest upper limit of a single number, because it
+    lies below the true maximum only if the limit of that number fails. Lower limit: the largest lower limit, each at α / 2S (Bonferroni).
+    """
+    low = percentiles(resampled, alpha / len(resampled))[0].max()
+    high = percentiles(resampled, alpha)[1].max()
+    return {name: float(values.max()), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def with_interval(

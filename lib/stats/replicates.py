@@ -9,6 +9,21 @@ from scipy.stats import t
 from clip360.stats.inference import Inference
 
 
+def this_run_and_replicates(
+    this_run: pd.DataFrame, kept: Sequence[pd.DataFrame], keys: Sequence[str], *, inference: Inference
+) -> pd.DataFrame:
+    """What replicates say of each row, with this run as one point more; without replicates, what this run says.
+
+    ``this_run`` has the columns ``keys``, value, low and high, and each of ``kept`` has keys and value. Columns: those of ``over_replicates``, then value, low and
+    high of this run, NaN where only replicates have the row. Without replicates ``mean`` and its interval are this run's, over images.
+    """
+    keys = list(keys)
+    if kept:
+        return over_replicates(kept, keys, inference=inference).merge(this_run, on=keys, how="left")
+    alone = {"replicates": 0, "mean": this_run.value, "mean_low": this_run.low, "mean_high": this_run.high}
+    return this_run.assign(**alone, spread=np.nan)
+
+
 def over_replicates(tables: Sequence[pd.DataFrame], keys: Sequence[str], *, inference: Inference) -> pd.DataFrame:
     """Mean and interval of ``value`` over replicates, one row for each combination of ``keys``.
 

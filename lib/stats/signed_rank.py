@@ -1,12 +1,14 @@
 """The signed-rank test on paired scores, with its effect, intervals, the sign test and the required sample size."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pingouin as pg
 from scipy.stats import binomtest, norm, rankdata
 
-from clip360.stats.inference import positive
+from clip360.stats.inference import holm, positive
 
 POWER = 0.8  # probability with which a test of ``required_n`` images finds an effect of the observed size
 
@@ -86,6 +88,16 @@ def require_size(n: int, alpha: float, tests: int) -> None:
         raise ValueError(
             f"{n} images are too few for {tests} signed-rank tests at alpha = {alpha}: expected at least {minimum}"
         )
+
+
+def correct_families(tests: pd.DataFrame, family: Sequence[str], *, alpha: float) -> pd.Series:
+    """p-values of signed-rank tests, ``p``, corrected by Holm over the rows with the same values of the columns ``family``.
+
+    ``tests`` also has their number of images, ``n``. Raises ValueError where a set has too few images for any test to reject.
+    """
+    families = tests.groupby(list(family), sort=False)
+    require_size(tests.n.min(), alpha, int(families.size().max()))
+    return families.p.transform(holm)
 
 
 def required_n(difference: np.ndarray, *, alpha: float) -> float:

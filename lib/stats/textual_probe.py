@@ -7,9 +7,9 @@ import pandas as pd
 import pingouin as pg
 
 from clip360.names import PANORAMA, PERSPECTIVE
-from clip360.stats.inference import Inference, holm, median, positive, with_interval
+from clip360.stats.inference import Inference, median, positive, with_interval
 from clip360.stats.measurements import select
-from clip360.stats.signed_rank import differences, require_size, signed_rank
+from clip360.stats.signed_rank import correct_families, differences, signed_rank
 
 KEYS = ["view", "model", "image_set", "generic_cue"]
 FORMAT, PARAPHRASE = "format", "paraphrase"
@@ -51,9 +51,7 @@ def cue_tests(measurements: pd.DataFrame, *, inference: Inference) -> pd.DataFra
     tests = pd.DataFrame(
         [keys | cue_test(pair.s, pair.s_u, inference=inference) for keys, pair in cue_pairs(measurements)]
     )
-    families = tests.groupby(["view", "model", "image_set"], sort=False)
-    require_size(tests.n.min(), inference.alpha, int(families.size().max()))
-    tests["p_holm"] = families.p.transform(holm)
+    tests["p_holm"] = correct_families(tests, ["view", "model", "image_set"], alpha=inference.alpha)
     tests["reject"], tests["reject_paper"] = tests.p_holm < inference.alpha, tests.p < inference.alpha
     columns = ["model", "image_set", "view", "generic_cue", "n", "mean_s", "mean_su", "W", "p", "p_holm", "effect"]
     medians = ["median", "median_low", "median_high"]
@@ -78,9 +76,8 @@ def cue_contrasts(measurements: pd.DataFrame, *, inference: Inference) -> pd.Dat
         row |= with_interval("contrast", excess, median, inference=inference)
         rows.append(row | {"p": positive(test.p_val), "effect": float(test.RBC)})
     contrasts = pd.DataFrame(rows)
-    families = contrasts.groupby(["model", "image_set"], sort=False)
-    require_size(contrasts.n.min(), inference.alpha, int(families.size().max()))
-    contrasts.insert(contrasts.columns.get_loc("p") + 1, "p_holm", families.p.transform(holm))
+    p_holm = correct_families(contrasts, ["model", "image_set"], alpha=inference.alpha)
+    contrasts.insert(contrasts.columns.get_loc("p") + 1, "p_holm", p_holm)
     contrasts["reject"] = contrasts.p_holm < inference.alpha
     return contrasts
 

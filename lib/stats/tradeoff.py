@@ -18,6 +18,7 @@ from clip360.names import PANORAMA, PERSPECTIVE, POOLED, TEST, TRAINING, VALIDAT
 from clip360.stats.inference import Inference, mean, median, with_interval
 from clip360.stats.measurements import KEYS, select
 from clip360.stats.replicates import over_replicates
+from clip360.stats.stability_ratio import worst_ratio
 from clip360.stats.visual_probe import shift_pivot, shift_tests, stability_bound, upper_fence
 
 RANKS = ("image_to_text_rank", "text_to_image_rank")
@@ -148,9 +149,9 @@ def tradeoff_table(
     ``instability``     standard deviation of the score over shifts, over that between panoramas
     ``instability_ratio``   over that of the reference
     ``median_change``   median of |s - s^δ| over images and the shifts of the paper, points; ``median_change_ratio`` over that of the
-                        reference; ``worst_median_change`` under the worst of the shifts
-    ``worst_of_beta``, ``worst_of_beta_own``  the last in units of β of the reference, and of the model's own β;
-                        ``beta_ratio`` the own β over that of the reference
+                        reference
+    ``worst_of_beta``, ``worst_of_beta_own``  median of |s - s^δ| under the worst of these shifts, in units of β of the
+                        reference, and of the model's own β; ``beta_ratio`` the own β over that of the reference
     ``score_change``    median of s_θ - s on unshifted panoramas, points
     ``recall_change``, ``recall_change_perspective``  of R@1, mean of both directions, on panoramas and perspective views;
                         ``recall`` and ``recall_perspective`` themselves
@@ -189,12 +190,11 @@ def tradeoff_table(
             "n": outcome["score"].shape[-1],
         }
         reference = measured[frozen[name], image_set]
-        numbers = (
-            absolute_measures(outcome) | bound_measures(outcome, reference) | compared_measures(outcome, reference)
-        )
-        for measure, (values, statistic) in numbers.items():
+        for measure, (values, statistic) in (
+            absolute_measures(outcome) | compared_measures(outcome, reference)
+        ).items():
             row |= with_interval(measure, values, statistic, inference=inference)
-        rows.append(row | verdicts)
+        rows.append(row | bound_measures(outcome, reference, inference=inference) | verdicts)
     return pd.DataFrame(rows)
 
 
@@ -230,24 +230,20 @@ def absolute_measures(outcome: Outcomes) -> dict:
     return {
         "instability": (np.stack([outcome["variance"], outcome["level"]]), relative_sd),
         "median_change": (outcome["changes"], _pooled_median),
-        "worst_median_change": (outcome["changes"], _worst_median),
         "recall": (outcome["recall"], mean),
         "recall_perspective": (outcome["recall_perspective"], mean),
         "inter_image_cosine": (outcome["inter_image_cosine"], mean),
     }
 
 
-def bound_measures(outcome: Outcomes, reference: Outcomes) -> dict:
-    """The worst change in units of β, of the reference's and of the model's own; β is resampled with the change."""
-
-    def with_bound(mirror_change: np.ndarray) -> tuple:
-        return np.vstack([outcome["changes"], mirror_change]), _worst_of_bound
-
-    return {
-        "worst_of_beta": with_bound(reference["mirror_change"]),
-        "worst_of_beta_own": with_bound(outcome["mirror_change"]),
-        "beta_ratio": (np.stack([outcome["mirror_change"], reference["mirror_change"]]), _fence_ratio),
-    }
+def bound_measures(outcome: Outcomes, reference: Outcomes, *, inference: Inference) -> dict[str, float]:
+    """The measures of ``tradeoff_table`` that need β, with their intervals; β is resampled with the change."""
+    own, of_reference = outcome["mirror_change"], reference["mirror_change"]
+    return (
+        worst_ratio("worst_of_beta", outcome["changes"], of_reference, inference=inference)
+        | worst_ratio("worst_of_beta_own", outcome["changes"], own, inference=inference)
+        | with_interval("beta_ratio", np.stack([own, of_reference]), _fence_ratio, inference=inference)
+    )
 
 
 def compared_measures(outcome: Outcomes, reference: Outcomes) -> dict:
@@ -323,14 +319,16 @@ def distance_over_replicates(tables: Sequence[pd.DataFrame], *, inference: Infer
     this_run, *kept = tables
     if not kept:
         return this_run
-    keys, mean = ["lr", "epochs"], kept[0][["lr", "epochs"]]
-    measures = [name.removesuffix("_low") for name in this_run if name.endswith("_low")]
-    for name in ("distance", *measures):
-        values = [table[[*keys, name]].rename(columns={name: "value"}) for table in kept]
-        numbers = over_replicates(values, keys, inference=inference)
-        renamed = {f"mean{end}": f"{name}{end}" for end in ("", "_low", "_high")}
-        mean = mean.merge(numbers[[*keys, *renamed]].rename(columns=renamed), on=keys)
-    return mean.sort_values("distance", kind="stable", ignore_index=True)
+    keys = ["lr", "epochs"]
+    measures = ["distance", *(name.removesuffix("_low") for name in this_run if name.endswith("_low"))]
+    parts = []
+    for measure in measures:
+        values = [table[[*keys, measure]].rename(columns={measure: "value"}) for table in kept]
+        numbers = over_replicates(values, keys, inference=inference).set_index(keys)
+        parts.append(
+            numbers[["mean", "mean_low", "mean_high"]].set_axis([measure, f"{measure}_low", f"{measure}_high"], axis=1)
+        )
+    return pd.concat(parts, axis=1).reset_index().sort_values("distance", kind="stable", ignore_index=True)
 
 
 def distance_trend(
@@ -406,16 +404,6 @@ def _by_image(rows: pd.DataFrame) -> np.ndarray:
 def _pooled_median(changes: np.ndarray) -> np.ndarray:
     """Median over shifts and images of [shift, ..., image]."""
     return np.median(changes, axis=(0, -1))
-
-
-def _worst_median(changes: np.ndarray) -> np.ndarray:
-    """Largest median over images of [shift, ..., image]."""
-    return np.median(changes, axis=-1).max(0)
-
-
-def _worst_of_bound(changes: np.ndarray) -> np.ndarray:
-    """``_worst_median`` of all rows but the last, over the upper fence of the last (changes of the mirror image)."""
-    return _worst_median(changes[:-1]) / upper_fence(changes[-1])
 
 
 def _fence_ratio(changes: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from clip360.stats.inference import Inference, holm, median, with_interval
+from clip360.stats.inference import Inference, median, with_interval
 from clip360.stats.measurements import KEYS, by_image, select
-from clip360.stats.signed_rank import differences, paired_differences, require_size, signed_rank
+from clip360.stats.signed_rank import correct_families, differences, paired_differences, signed_rank
 
 SAME_MIRRORED = (
     "every mirrored image has the score of its original: β would be 0, check the mirrored images and the model"
@@ -87,9 +87,7 @@ def shift_tests(
             test = stability_test(s, table["shift", shift], beta=beta, inference=inference)
             rows.append(dict(zip(KEYS, keys, strict=True)) | {"shift": shift} | test)
     tests = pd.DataFrame(rows)
-    families = tests.groupby(KEYS, sort=False)
-    require_size(tests.n.min(), inference.alpha, int(families.size().max()))
-    tests["p_holm"] = families.p.transform(holm)
+    tests["p_holm"] = correct_families(tests, KEYS, alpha=inference.alpha)
     tests["stable"], tests["stable_uncorrected"] = tests.p_holm < inference.alpha, tests.p < inference.alpha
     columns = [
         *KEYS,

@@ -90,7 +90,6 @@ def test_gains_and_costs_are_those_put_in(tables):
     assert np.allclose(adapted[["instability_ratio", "instability_ratio_low", "instability_ratio_high"]], 0.5)
     medians = tests[tests.model == "half"].groupby("image_set", sort=False).median_abs_diff.max()
     rows = table[(table.model == "half") & (table.image_set != POOLED)].set_index("image_set")
-    assert np.allclose(rows.worst_median_change, medians[rows.index])
     beta = tests[tests.model == "half"].groupby("image_set").beta.first()
     assert np.allclose(rows.worst_of_beta, (medians / beta)[rows.index])
     assert (table[table.model == "base"].instability_ratio == 1).all()
