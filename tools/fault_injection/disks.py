@@ -79,7 +79,8 @@ def run_twice(folder: Path, whole: Path) -> tuple[str, list[str]]:
     refused = [text for run, text in zip(runs, texts, strict=True) if run.returncode]
     if any("Traceback" in text for text in texts):
         raise RuntimeError("two runs at once printed:\n" + "\n".join(texts))
-    return refused[0].strip().splitlines()[-1] if refused else "both ended well", repaired(folder, whole)
+    message = re.search("ERROR: .*", refused[0])[0].replace(f"{folder}/", "") if refused else "both ended well"
+    return message, repaired(folder, whole)
 
 
 def failure(folder: Path, why: str) -> str:
