@@ -11,7 +11,9 @@ from clip360.figures.tables import read_table
 from clip360.stats import paper_claims
 
 FIGURES = Path("figures")
-PAPER = "10_claims"  # the notebook that judges the findings of the paper; their claims stand in lib/stats/paper_claims.py
+PAPER = (
+    "10_claims"  # the notebook that judges the findings of the paper; their claims stand in lib/stats/paper_claims.py
+)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ class NotebookCode:
     def read(self, cell: str, statement: ast.stmt) -> None:
         """Take in one statement; the statements of a notebook come in their order."""
         if isinstance(statement, ast.ImportFrom):
-            self._imports |= {alias.asname or alias.name: f"{statement.module}.{alias.name}" for alias in statement.names}
+            self._imports |= {
+                alias.asname or alias.name: f"{statement.module}.{alias.name}" for alias in statement.names
+            }
         for node in ast.walk(statement):
             if isinstance(node, ast.Call):
                 self._read_call(cell, node)

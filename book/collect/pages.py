@@ -1,0 +1,110 @@
+"""The sources of the book, staged in one folder as Sphinx reads them."""
+
+import csv
+import json
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+
+from book.collect.api_pages import read_rooms
+from book.collect.filters import FILTERS
+from book.collect.findings import FIGURES, Finding, read_findings
+from book.collect.landing import read_readme
+from book.collect.links import rewrite_links
+from book.collect.notebook_pages import notebook_page
+from book.collect.paper_map import read_paper_map
+
+PAGES, DOCS, LIVE = Path("book", "pages"), Path("docs"), FIGURES / "live"
+MAIN_FIGURES = Path("book", "main_figures.csv")
+FIRST_DOCS = ["glossary", "scoring", "running", "artifact_appendix", "extending"]  # the landing page places them
+
+
+def stage(folder: Path) -> None:
+    """Write all sources of the book to ``folder``; files that are the same stay, others in it are deleted.
+
+    ValueError where a claim cannot be traced, a link leads nowhere, or book/paper_map.csv names something unknown.
+    """
+    written = {folder / name for name in ("conf.py",)}
+    for name, text in all_pages().items():
+        _write_if_changed(folder / name, text)
+        written.add(folder / name)
+    for path in [path for path in folder.rglob("*") if path.is_file() and path not in written]:
+        path.unlink()
+
+
+def all_pages() -> dict[str, str]:
+    """The text of every page by its path in the book."""
+    findings = read_findings()
+    paths = {path.stem: path for path in sorted(FIGURES.glob("*/*.ipynb"))}
+    titles = {name: _title(path) for name, path in paths.items()}
+    groups = [(name, list(group)) for name, group in groupby(findings, lambda finding: finding.notebook)]
+    of_notebook = dict(groups)
+    render = _environment()
+    docs = {path.stem: path for path in sorted(DOCS.glob("*.md"))}
+    landing = {
+        "readme": read_readme(),
+        "figures": _main_figures(),
+        "live": (LIVE / "index.html").is_file(),
+        "counts": _counts(findings),
+        "notebooks": list(paths),
+        "other_docs": [name for name in docs if name not in FIRST_DOCS],
+    }
+    pages = {
+        "index.md": render("index.md", **landing),
+        "paper.md": render("paper.md", sections=_by_section(findings)),
+        "claims/index.md": render("claims.md", groups=groups, titles=titles, counts=_counts(findings)),
+    }
+    for name, group in groups:
+        page = {"notebook": name, "title": titles[name], "findings": group}
+        pages[f"claims/{name}.md"] = render("claims_of_notebook.md", **page)
+    for name, path in paths.items():
+        pages[f"notebooks/{name}.ipynb"] = notebook_page(path, of_notebook.get(name, []))
+    for name, path in docs.items():
+        text = path.read_text(encoding="utf-8")
+        pages[f"docs/{name}.md"] = rewrite_links(text, folders=["docs"], page=f"docs/{name}.md", file=path.as_posix())
+    rooms = read_rooms()
+    pages["api/index.md"] = render("api.md", rooms=rooms)
+    return pages | {f"api/{room.name}.md": render("room.md", room=room) for room in rooms}
+
+
+def _environment():
+    loader = jinja2.FileSystemLoader(PAGES)
+    environment = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= FILTERS
+    return lambda name, **values: environment.get_template(name).render(values)
+
+
+def _title(path: Path) -> str:
+    """The title of a notebook up to its colon."""
+    first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
+    return "".join(first).splitlines()[0].lstrip("# ").partition(":")[0]
+
+
+def _counts(findings: list[Finding]) -> str:
+    """How many claims have which verdict, in words."""
+    verdicts = [finding.verdict for finding in findings]
+    parts = [f"{verdicts.count(verdict)} {words}" for verdict, words in VERDICTS.items() if verdict in verdicts]
+    return f"{len(findings)} claims: {', '.join(parts)}"
+
+
+VERDICTS = {"holds": "hold", "refuted": "are refuted", "undecided": "are undecided"}
+
+
+def _by_section(findings: list[Finding]):
+    statements = read_paper_map(findings)
+    return [(section, list(group)) for section, group in groupby(statements, lambda row: row.section)]
+
+
+def _main_figures() -> list[dict[str, str]]:
+    """The figures of the landing page: their path from the root, description and caption."""
+    with MAIN_FIGURES.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [row | {"path": f"../../../{row['path']}"} for row in rows]
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,74 @@
+"""Pages of source lines, and the scheme ``source:`` of links that lead to them.
+
+``source:lib/stats/claims.py#L-12`` leads to line 12 of that file's page, source/lib/stats/claims.py.html. Pages are made of all modules of
+the package, and of every other file that a link names.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from docutils import nodes
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import TextLexer, get_lexer_for_filename
+from pygments.util import ClassNotFound
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+SCHEME = "source:"
+LOGGER = logging.getLogger(__name__)
+
+
+def line_link(path: str, line: int) -> str:
+    """The link to a line of a file.
+
+    >>> line_link("params.yaml", 3)
+    'source:params.yaml#L-3'
+    """
+    return f"{SCHEME}{path}#L-{line}"
+
+
+def page_name(path: str) -> str:
+    """The page of a file, as Sphinx names pages."""
+    return f"source/{path}"
+
+
+def html_of(path: Path) -> str:
+    """The lines of a text file as HTML: each has its number, which is a link to itself, and the id L-NUMBER."""
+    try:
+        lexer = get_lexer_for_filename(path.name)
+    except ClassNotFound:
+        lexer = TextLexer()
+    form = HtmlFormatter(linenos="inline", linespans="L", cssclass="highlight source-lines")
+    return highlight(path.read_text(encoding="utf-8"), lexer, form)
+
+
+def resolve_links(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Lead the links of a page with the scheme ``source:`` to pages of source lines; warn where there is no such file."""
+    for reference in list(doctree.findall(nodes.reference)):
+        uri = reference.get("refuri", "")
+        if uri.startswith(SCHEME):
+            path, _, anchor = uri.removeprefix(SCHEME).partition("#")
+            if Path(app.config.source_root, path).is_dir():  # a folder has no lines
+                reference.replace_self(reference.children)
+            elif path in app.config.source_files:
+                target = app.builder.get_relative_uri(page, page_name(path))
+                reference["refuri"] = f"{target}#{anchor}" if anchor else target
+                reference["classes"] += ["source-link"]
+            else:
+                LOGGER.warning("no page of source lines for %s", path, location=reference)
+
+
+def source_pages(app: Sphinx) -> Iterator[tuple[str, dict, str]]:
+    """A page for each of ``source_files``: its title, its lines."""
+    for path in sorted(app.config.source_files):
+        lines = html_of(Path(app.config.source_root, path))
+        yield page_name(path), {"title": path, "body": f"<h1><code>{path}</code></h1>{lines}"}, "page.html"
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_config_value("source_root", "", "env")
+    app.add_config_value("source_files", frozenset(), "env")
+    app.connect("doctree-resolved", resolve_links)
+    app.connect("html-collect-pages", source_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
