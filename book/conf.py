@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from book.extensions.source_pages import line_link  # noqa: E402  the repository is on the path now
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 STAGED = ROOT / "results" / "book" / "source"
 
@@ -32,7 +34,7 @@ exclude_patterns = ["live"]  # a page of its own, which the landing page shows
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
 nb_merge_streams = True
-myst_enable_extensions = ["amsmath", "attrs_inline", "attrs_block", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "attrs_inline", "attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "source": None}
 
@@ -51,7 +53,7 @@ html_baseurl = os.environ.get("BOOK_URL", "")
 html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
-html_js_files = [("book.js", {"priority": 200})]
+html_js_files = [("book.js", {"priority": 300})]
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
@@ -81,4 +83,4 @@ def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
         return None
     found = inspect.unwrap(found)
     path = Path(inspect.getsourcefile(found)).resolve().relative_to(ROOT)
-    return f"source:{path.as_posix()}#L-{inspect.getsourcelines(found)[1]}"
+    return line_link(path.as_posix(), inspect.getsourcelines(found)[1])

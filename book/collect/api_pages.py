@@ -9,10 +9,16 @@ PACKAGE = Path("lib")
 
 @dataclass(frozen=True)
 class Module:
-    """A module of the package: its full name, and the first line of its docstring."""
+    """A module of the package: its full name, its path from the root, and the first line of its docstring."""
 
     name: str
+    path: str
     summary: str
+
+    @property
+    def short(self) -> str:
+        """The name without that of its room."""
+        return self.name.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ def read_rooms() -> list[Room]:
 
 def _room(folder: Path) -> Room:
     paths = [path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
-    modules = tuple(Module(_name(path.with_suffix("")), _docstring(path).partition("\n")[0]) for path in paths)
+    modules = tuple(
+        Module(_name(path.with_suffix("")), path.as_posix(), _docstring(path).partition("\n")[0]) for path in paths
+    )
     return Room(_name(folder), _docstring(folder / "__init__.py"), modules)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from book.collect.findings import Finding
 from clip360.figures.findings import LABELS
+from clip360.stats.claims import HOLDS, REFUTED, UNDECIDED
 
 INTERVAL = "{:.3g} to {:.3g}"
 
@@ -27,16 +28,19 @@ def badge(finding: Finding) -> str:
 
 def claim_list(findings: Iterable[Finding]) -> str:
     """Claims with their verdicts, each a paragraph of an item of a list-table."""
-    return "\n\n    ".join(f"{badge(finding)} [{finding.statement}](#{finding.label})" for finding in findings)
+    return "\n\n    ".join(_listed(finding) for finding in findings)
+
+
+def _listed(finding: Finding) -> str:
+    cases = "" if finding.verdict == HOLDS else f" [({_counts(finding)})]{{.cases}}"
+    return f"{badge(finding)} [{finding.statement}](#{finding.label}){cases}"
 
 
 def evidence(finding: Finding) -> str:
-    """What the verdict rests on, and in how many cases."""
-    verdicts = finding.cases.case_verdict
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.value_counts(sort=False).items())
+    """What the verdict rests on: replicates or this run, and how many cases."""
     replicates = finding.cases.replicates.iloc[0]
     source = f"over {replicates} replicates" if replicates else "in this run alone"
-    return f"{source}; of {len(verdicts)} {'case' if len(verdicts) == 1 else 'cases'}: {counts}."
+    return f"{source}, {_counts(finding)}."
 
 
 def cases(finding: Finding) -> list[Case]:
@@ -69,6 +73,17 @@ def cell(text: str) -> str:
     \\|s\\| of two
     """
     return text.replace("|", r"\|")
+
+
+def _counts(finding: Finding) -> str:
+    """How many cases have which verdict."""
+    verdicts = list(finding.cases.case_verdict)
+    counts = {verdict: verdicts.count(verdict) for verdict in (HOLDS, UNDECIDED, REFUTED) if verdict in verdicts}
+    if len(verdicts) == 1:
+        return "one case"
+    if len(counts) == 1:
+        return f"all {len(verdicts)} cases"
+    return f"{len(verdicts)} cases: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
 
 
 def _verdict(verdict: str) -> str:

@@ -25,7 +25,8 @@ class Finding:
     stated    the cell and line that state the claim; None where ``claims_line`` does
     table     the table that is judged, and where it is written
     source    the line that computes the judged column
-    figure    the figure that shows the table, or else the nearest one; None in a notebook without figures
+    figure    the nearest figure, of those drawn from the table or from what it sums up if there are any; None in a notebook without figures
+    figure_is_drawn_from_the_table  whether there are any
     """
 
     notebook: str
@@ -37,6 +38,7 @@ class Finding:
     column: str
     source: SourceLine
     figure: Output | None
+    figure_is_drawn_from_the_table: bool
 
     @property
     def label(self) -> str:
@@ -50,10 +52,6 @@ class Finding:
     @property
     def verdict(self) -> str:
         return self.cases.verdict.iloc[0]
-
-    @property
-    def figure_shows_the_table(self) -> bool:
-        return self.figure is not None and bool(self.table.written & self.figure.variables)
 
 
 def read_findings(figures: Path = FIGURES) -> list[Finding]:
@@ -79,18 +77,21 @@ def _of_notebook(path: Path) -> list[Finding]:
         table = code.tables[name]
         source = line_of_column(column, table.functions)
         column = column if stated else "value"
-        figure = _figure_of(table, code)
-        findings.append(Finding(notebook, claim, cases, stated, line, table, column, source, figure))
+        figure, drawn = _figure_of(table, code)
+        findings.append(Finding(notebook, claim, cases, stated, line, table, column, source, figure, drawn))
     return findings
 
 
-def _figure_of(table: Output, code: NotebookCode) -> Output | None:
-    """The nearest of the figures that are drawn from the table, or else the nearest one."""
+def _figure_of(table: Output, code: NotebookCode) -> tuple[Output | None, bool]:
+    """The nearest figure that shares a table with ``table``: itself, or one that it is computed from; or else the nearest figure."""
+    tables = frozenset().union(*(other.written for other in code.tables.values()))
+    content = table.written | (table.variables & tables)
 
     def order(figure: Output) -> tuple[bool, int]:
-        return not table.written & figure.variables, abs(_place(figure) - _place(table))
+        return not content & figure.variables, abs(_place(figure) - _place(table))
 
-    return min(code.figures.values(), key=order, default=None)
+    figure = min(code.figures.values(), key=order, default=None)
+    return figure, figure is not None and bool(content & figure.variables)
 
 
 def _place(output: Output) -> int:

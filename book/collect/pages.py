@@ -47,7 +47,7 @@ def all_pages() -> dict[str, str]:
         "figures": _main_figures(),
         "live": (LIVE / "index.html").is_file(),
         "counts": _counts(findings),
-        "notebooks": list(paths),
+        "notebooks": {name: f"{name.partition('_')[0]} {title}" for name, title in titles.items()},
         "other_docs": [name for name in docs if name not in FIRST_DOCS],
     }
     pages = {
@@ -65,12 +65,17 @@ def all_pages() -> dict[str, str]:
         pages[f"docs/{name}.md"] = rewrite_links(text, folders=["docs"], page=f"docs/{name}.md", file=path.as_posix())
     rooms = read_rooms()
     pages["api/index.md"] = render("api.md", rooms=rooms)
-    return pages | {f"api/{room.name}.md": render("room.md", room=room) for room in rooms}
+    for room in rooms:
+        pages[f"api/{room.name}.md"] = render("room.md", room=room)
+        pages |= {f"api/{module.name}.md": render("module.md", room=room, module=module) for module in room.modules}
+    return pages
 
 
 def _environment():
     loader = jinja2.FileSystemLoader(PAGES)
-    environment = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     environment.filters |= FILTERS
     return lambda name, **values: environment.get_template(name).render(values)
 

@@ -20,8 +20,8 @@ from sphinx.application import Sphinx
 ITEM = re.compile(r"(?P<term>\S(?:.*?\S)?) {2,}(?P<text>\S.*)")
 HEADING = re.compile(r"-{3,}")
 LITERAL = re.compile(r"(``.+?``|`[^`]+`)")
-EMPHASIS = re.compile(r"(?<![\w*])\*(\w[^*\n]*)\*(?![\w*])")
-SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
+EMPHASIS = re.compile(r"(?<![\w*])(\*\w[^*\n]*\*|\*\*\w[^*\n]*\*\*)(?![\w*])")
+SPECIAL = re.compile(r"[\\*|@]|(?<=\w)_(?!\w)")
 
 
 def as_rst(docstring: list[str], module: ModuleType | None = None) -> list[str]:
@@ -96,9 +96,7 @@ def escape(text: str, module: ModuleType | None = None) -> str:
 
 def _prose(text: str) -> str:
     parts = EMPHASIS.split(text)
-    return "".join(
-        f"*{part}*" if k % 2 else SPECIAL.sub(lambda match: f"\\{match[0]}", part) for k, part in enumerate(parts)
-    )
+    return "".join(part if k % 2 else SPECIAL.sub(lambda match: f"\\{match[0]}", part) for k, part in enumerate(parts))
 
 
 def _literal(text: str, module: ModuleType | None) -> str:

@@ -4,10 +4,12 @@
 the package, and of every other file that a link names.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 
+import jinja2
 from docutils import nodes
+from markupsafe import Markup
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
@@ -16,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 SCHEME = "source:"
+TEMPLATE = Path(__file__).with_name("source_page.html")
 LOGGER = logging.getLogger(__name__)
 
 
@@ -28,9 +31,13 @@ def line_link(path: str, line: int) -> str:
     return f"{SCHEME}{path}#L-{line}"
 
 
-def page_name(path: str) -> str:
-    """The page of a file, as Sphinx names pages."""
-    return f"source/{path}"
+def page_of(path: str, page: str) -> str:
+    """The link from a page of the book, both by their path, to the page of a file.
+
+    >>> page_of("params.yaml", "docs/running.html")
+    '../source/params.yaml.html'
+    """
+    return PurePosixPath(os.path.relpath(f"source/{path}.html", PurePosixPath(page).parent)).as_posix()
 
 
 def html_of(path: Path) -> str:
@@ -52,23 +59,28 @@ def resolve_links(app: Sphinx, doctree: nodes.document, page: str) -> None:
             if Path(app.config.source_root, path).is_dir():  # a folder has no lines
                 reference.replace_self(reference.children)
             elif path in app.config.source_files:
-                target = app.builder.get_relative_uri(page, page_name(path))
+                target = page_of(path, app.builder.get_target_uri(page))
                 reference["refuri"] = f"{target}#{anchor}" if anchor else target
                 reference["classes"] += ["source-link"]
             else:
                 LOGGER.warning("no page of source lines for %s", path, location=reference)
 
 
-def source_pages(app: Sphinx) -> Iterator[tuple[str, dict, str]]:
-    """A page for each of ``source_files``: its title, its lines."""
-    for path in sorted(app.config.source_files):
-        lines = html_of(Path(app.config.source_root, path))
-        yield page_name(path), {"title": path, "body": f"<h1><code>{path}</code></h1>{lines}"}, "page.html"
+def write_pages(app: Sphinx, error: Exception | None) -> None:
+    """Write the page of each of ``source_files``, without the theme, whose sidebar takes longer than all the rest."""
+    if error:
+        return
+    template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True)
+    for path in app.config.source_files:
+        page = Path(app.outdir, "source", f"{path}.html")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        lines = Markup(html_of(Path(app.config.source_root, path)))
+        page.write_text(template.render(path=path, root="../" * (path.count("/") + 1), lines=lines), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict:
     app.add_config_value("source_root", "", "env")
     app.add_config_value("source_files", frozenset(), "env")
     app.connect("doctree-resolved", resolve_links)
-    app.connect("html-collect-pages", source_pages)
+    app.connect("build-finished", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
