@@ -82,8 +82,9 @@ def _counts(finding: Finding) -> str:
     if len(verdicts) == 1:
         return "one case"
     if len(counts) == 1:
-        return f"all {len(verdicts)} cases"
-    return f"{len(verdicts)} cases: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        return f"{len(verdicts)} of {len(verdicts)} cases"
+    words = {HOLDS: "hold", REFUTED: "refuted", UNDECIDED: "undecided"}
+    return f"{len(verdicts)} cases: " + ", ".join(f"{count} {words[verdict]}" for verdict, count in counts.items())
 
 
 def _verdict(verdict: str) -> str:
