@@ -21,7 +21,12 @@ def main(*arguments: str) -> None:
     argparse.ArgumentParser(
         prog="python -m book.build", description="Build the book from the committed figures, docs and docstrings."
     ).parse_args(arguments)
-    source, html = FOLDER / "source", FOLDER / "html"
+    print(build(FOLDER) / "index.html")
+
+
+def build(folder: Path) -> Path:
+    """Stage the sources in folder/source, build folder/html and return it; RuntimeError where Sphinx warns."""
+    source, html = folder / "source", folder / "html"
     stage(source)
     options = ("--fail-on-warning", "--quiet", "--jobs", "auto", "--conf-dir", "book")
     done = subprocess.run([sys.executable, "-m", "sphinx", *options, str(source), str(html)])
@@ -29,7 +34,7 @@ def main(*arguments: str) -> None:
         raise RuntimeError("the book is not built: correct what Sphinx reports above")
     if LIVE.is_dir():
         shutil.copytree(LIVE, html / "live", dirs_exist_ok=True)
-    print(html / "index.html")
+    return html
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 import sys
 import tomllib
 from pathlib import Path
@@ -12,7 +11,6 @@ sys.path.insert(0, str(ROOT))
 from book.extensions.source_pages import line_link  # noqa: E402  the repository is on the path now
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-STAGED = ROOT / "results" / "book" / "source"
 
 project, version = PROJECT["name"], PROJECT["version"]
 author = "the clip360 authors"
@@ -28,7 +26,7 @@ extensions = [
     "book.extensions.mathml",
     "book.extensions.source_pages",
 ]
-exclude_patterns = ["live"]  # a page of its own, which the landing page shows
+exclude_patterns = ["figures"]  # files that pages link to
 
 # Notebooks are shown as the pipeline rendered them.
 nb_execution_mode = "off"
@@ -63,14 +61,7 @@ if repository := os.environ.get("GITHUB_REPOSITORY"):  # the book of a repositor
     url = f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}"
     html_theme_options = {"footer_icons": [{"name": "Repository", "url": url, "html": "Repository", "class": ""}]}
 
-# Pages of source lines: all modules of the package, and what any page links to.
-source_root = str(ROOT)
-linked = (path for pattern in ("*.md", "*.ipynb") for path in STAGED.rglob(pattern))
-source_files = frozenset(
-    {path.relative_to(ROOT).as_posix() for path in (ROOT / "lib").rglob("*.py")}
-    | {name for path in linked for name in re.findall(r"\bsource:([\w./-]+\w)", path.read_text(encoding="utf-8"))}
-)
-source_files = frozenset(name for name in source_files if (ROOT / name).is_file())
+source_root = str(ROOT)  # of the pages of source lines
 
 
 def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:

@@ -4,11 +4,12 @@
 
     clip360-VERSION.tar.gz   the files of git's last commit, in a folder clip360-VERSION
     MANIFEST.csv             file, bytes, sha256 of each of them
-    SHA256SUMS               of the archive, of the tar file in it, and of the manifest, as `sha256sum --check` reads them
+    SHA256SUMS               of the archive, the manifest and the metadata, as `sha256sum --check` reads them
+    TAR.SHA256SUMS           of the tar file in the archive, after `gunzip`
     zenodo.json              the metadata for a DOI, from .zenodo.json
 
 The tar file is the same for the same commit, wherever it is made: its files are in git's order and have the time of the commit. Its compression
-depends on the version of zlib, so that SHA256SUMS names the tar file too. Uncommitted changes are refused.
+depends on the version of zlib, so that the tar file has a checksum of its own. Uncommitted changes are refused.
 """
 
 import argparse
@@ -65,14 +66,15 @@ def tar_of_commit(name: str) -> bytes:
 def write_release(folder: Path, name: str, tar: bytes) -> None:
     """Write the archive of ``tar``, its manifest, the checksums and the metadata to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    archive = gzip.compress(tar, mtime=0)
-    listed = manifest(tar).to_csv(index=False, lineterminator="\n").encode()
-    sums = {f"{name}.tar.gz": archive, f"{name}.tar": tar, MANIFEST: listed}
-    lines = "".join(f"{sha256(content)}  {file}\n" for file, content in sums.items())
-    (folder / f"{name}.tar.gz").write_bytes(archive)
-    (folder / MANIFEST).write_bytes(listed)
-    (folder / "SHA256SUMS").write_text(lines, encoding="utf-8", newline="\n")
-    (folder / "zenodo.json").write_bytes(METADATA.read_bytes())
+    files = {
+        f"{name}.tar.gz": gzip.compress(tar, mtime=0),
+        MANIFEST: manifest(tar).to_csv(index=False, lineterminator="\n").encode(),
+        "zenodo.json": METADATA.read_bytes(),
+    }
+    files["SHA256SUMS"] = "".join(f"{sha256(content)}  {file}\n" for file, content in files.items()).encode()
+    files["TAR.SHA256SUMS"] = f"{sha256(tar)}  {name}.tar\n".encode()
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
 
 
 def manifest(tar: bytes) -> pd.DataFrame:

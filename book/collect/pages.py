@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from book.collect.paper_map import read_paper_map
 
 PAGES, DOCS, LIVE = Path("book", "pages"), Path("docs"), FIGURES / "live"
 MAIN_FIGURES = Path("book", "main_figures.csv")
+VERDICTS = {"holds": "hold", "refuted": "are refuted", "undecided": "are undecided"}
 FIRST_DOCS = ["glossary", "scoring", "running", "artifact_appendix", "extending"]  # the landing page places them
 
 
@@ -25,53 +27,71 @@ def stage(folder: Path) -> None:
 
     ValueError where a claim cannot be traced, a link leads nowhere, or book/paper_map.csv names something unknown.
     """
-    written = {folder / name for name in ("conf.py",)}
-    for name, text in all_pages().items():
-        _write_if_changed(folder / name, text)
-        written.add(folder / name)
-    for path in [path for path in folder.rglob("*") if path.is_file() and path not in written]:
-        path.unlink()
+    contents = {name: text.encode("utf-8") for name, text in all_pages().items()}
+    contents |= {path.as_posix(): path.read_bytes() for path in _shown_files()}
+    for name, content in contents.items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != content:  # Sphinx reads again what is new
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        if path.relative_to(folder).as_posix() not in contents:
+            path.unlink()
+
+
+def _shown_files() -> list[Path]:
+    """The files that pages show or offer: tables, and the figures of the landing page."""
+    return [*FIGURES.glob("*/*.csv"), *(Path(figure["path"]) for figure in _main_figures())]
 
 
 def all_pages() -> dict[str, str]:
     """The text of every page by its path in the book."""
-    findings = read_findings()
-    paths = {path.stem: path for path in sorted(FIGURES.glob("*/*.ipynb"))}
-    titles = {name: _title(path) for name, path in paths.items()}
-    groups = [(name, list(group)) for name, group in groupby(findings, lambda finding: finding.notebook)]
-    of_notebook = dict(groups)
-    render = _environment()
-    docs = {path.stem: path for path in sorted(DOCS.glob("*.md"))}
-    landing = {
+    render, findings = _renderer(), read_findings()
+    notebooks = {path.stem: path for path in sorted(FIGURES.glob("*/*.ipynb"))}
+    titles = {name: _title(path) for name, path in notebooks.items()}
+    groups = {name: list(group) for name, group in groupby(findings, lambda finding: finding.notebook)}
+    pages = {
+        "index.md": render("index.md", **_landing(findings, titles)),
+        "paper.md": render("paper.md", sections=_by_section(findings)),
+        "claims/index.md": render("claims.md", groups=groups.items(), titles=titles, counts=_counts(findings)),
+    }
+    for name, group in groups.items():
+        pages[f"claims/{name}.md"] = render("claims_of_notebook.md", notebook=name, title=titles[name], findings=group)
+    for name, path in notebooks.items():
+        pages[f"notebooks/{name}.ipynb"] = notebook_page(path, groups.get(name, []))
+    return pages | _docs() | _api(render)
+
+
+def _landing(findings: list[Finding], titles: dict[str, str]) -> dict:
+    """What the template of the landing page takes."""
+    return {
         "readme": read_readme(),
         "figures": _main_figures(),
         "live": (LIVE / "index.html").is_file(),
         "counts": _counts(findings),
         "notebooks": {name: f"{name.partition('_')[0]} {title}" for name, title in titles.items()},
-        "other_docs": [name for name in docs if name not in FIRST_DOCS],
+        "other_docs": [path.stem for path in sorted(DOCS.glob("*.md")) if path.stem not in FIRST_DOCS],
     }
-    pages = {
-        "index.md": render("index.md", **landing),
-        "paper.md": render("paper.md", sections=_by_section(findings)),
-        "claims/index.md": render("claims.md", groups=groups, titles=titles, counts=_counts(findings)),
-    }
-    for name, group in groups:
-        page = {"notebook": name, "title": titles[name], "findings": group}
-        pages[f"claims/{name}.md"] = render("claims_of_notebook.md", **page)
-    for name, path in paths.items():
-        pages[f"notebooks/{name}.ipynb"] = notebook_page(path, of_notebook.get(name, []))
-    for name, path in docs.items():
-        text = path.read_text(encoding="utf-8")
-        pages[f"docs/{name}.md"] = rewrite_links(text, folders=["docs"], page=f"docs/{name}.md", file=path.as_posix())
+
+
+def _docs() -> dict[str, str]:
+    pages = {}
+    for path in sorted(DOCS.glob("*.md")):
+        name, text = path.as_posix(), path.read_text(encoding="utf-8")
+        pages[name] = rewrite_links(text, folders=[DOCS.as_posix()], page=name, file=name)
+    return pages
+
+
+def _api(render: Callable[..., str]) -> dict[str, str]:
     rooms = read_rooms()
-    pages["api/index.md"] = render("api.md", rooms=rooms)
+    pages = {"api/index.md": render("api.md", rooms=rooms)}
     for room in rooms:
         pages[f"api/{room.name}.md"] = render("room.md", room=room)
         pages |= {f"api/{module.name}.md": render("module.md", room=room, module=module) for module in room.modules}
     return pages
 
 
-def _environment():
+def _renderer() -> Callable[..., str]:
     loader = jinja2.FileSystemLoader(PAGES)
     environment = jinja2.Environment(
         loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -93,9 +113,6 @@ def _counts(findings: list[Finding]) -> str:
     return f"{len(findings)} claims: {', '.join(parts)}"
 
 
-VERDICTS = {"holds": "hold", "refuted": "are refuted", "undecided": "are undecided"}
-
-
 def _by_section(findings: list[Finding]):
     statements = read_paper_map(findings)
     return [(section, list(group)) for section, group in groupby(statements, lambda row: row.section)]
@@ -104,12 +121,4 @@ def _by_section(findings: list[Finding]):
 def _main_figures() -> list[dict[str, str]]:
     """The figures of the landing page: their path from the root, description and caption."""
     with MAIN_FIGURES.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [row | {"path": f"../../../{row['path']}"} for row in rows]
-
-
-def _write_if_changed(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
+        return list(csv.DictReader(file))

@@ -5,6 +5,7 @@ the package, and of every other file that a link names.
 """
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 import jinja2
@@ -18,6 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 SCHEME = "source:"
+LINKED = re.compile(r"\bsource:([\w./-]+\w)")
 TEMPLATE = Path(__file__).with_name("source_page.html")
 LOGGER = logging.getLogger(__name__)
 
@@ -50,6 +52,14 @@ def html_of(path: Path) -> str:
     return highlight(path.read_text(encoding="utf-8"), lexer, form)
 
 
+def find_files(app: Sphinx) -> None:
+    """The files that get a page: all modules of the package, and what any page links to."""
+    root, pages = Path(app.config.source_root), (*app.srcdir.rglob("*.md"), *app.srcdir.rglob("*.ipynb"))
+    linked = {name for page in pages for name in LINKED.findall(page.read_text(encoding="utf-8"))}
+    modules = {path.relative_to(root).as_posix() for path in root.glob("lib/**/*.py")}
+    app.config.source_files = sorted(name for name in linked | modules if (root / name).is_file())
+
+
 def resolve_links(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Lead the links of a page with the scheme ``source:`` to pages of source lines; warn where there is no such file."""
     for reference in list(doctree.findall(nodes.reference)):
@@ -80,7 +90,8 @@ def write_pages(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.add_config_value("source_root", "", "env")
-    app.add_config_value("source_files", frozenset(), "env")
+    app.add_config_value("source_files", [], "")
+    app.connect("builder-inited", find_files)
     app.connect("doctree-resolved", resolve_links)
     app.connect("build-finished", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
