@@ -41,7 +41,6 @@ autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
-maximum_signature_line_length = 90
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 

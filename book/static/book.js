@@ -3,6 +3,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 
 // What scrolls sideways can be reached by the keyboard.
 addEventListener("load", () => {
+  for (const caption of document.querySelectorAll(".sidebar-tree .caption")) caption.ariaLevel = "2"; // the theme gives none
   for (const box of document.querySelectorAll(".table-wrapper, .highlight pre, .output pre")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
