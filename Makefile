@@ -3,6 +3,8 @@
 # make verify         compare a run with the committed results: the same bytes, or what differs, and by how much
 # make replicates     run all replicates in copies of the repository, keep their tables, and judge the claims over them (NAME=... runs one)
 # make test           run the tests
+# make book           build the book: results/book/html/index.html
+# make release        write an archive of the tracked files with its checksums to results/release
 # make bench          measure the speed (docs/performance.md), in about ten minutes
 # make bits           compare the bytes of this processor with those of another, which qemu emulates (docs/same_bytes.md), in a quarter of an hour
 # make faults         kill the pipeline at random, fill its disk, and compare the results (docs/faults.md), in three quarters of an hour
@@ -13,7 +15,7 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`, and the scripts call `dvc`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro paper verify replicates test bench bits faults world check-data lint
+.PHONY: setup repro paper verify replicates test book release bench bits faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m pipeline.profiles $(PROFILE))
 	.venv/bin/python -m pipeline.run_parallel
@@ -28,8 +30,14 @@ replicates: setup
 	.venv/bin/python -m pipeline.run_replicate $(NAME)
 	.venv/bin/python -m pipeline.run_parallel
 
-test: setup
+test: setup .venv/book
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+book: setup .venv/book
+	.venv/bin/python -m book.build
+
+release: setup
+	.venv/bin/python -m tools.release
 
 bench: setup
 	.venv/bin/python -m tools.benchmark
@@ -59,4 +67,8 @@ setup: .venv/installed
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	# On all cores, which pip would not do; templates among the files are not Python, and fail.
 	.venv/bin/python -m compileall -q -j 0 .venv/lib > /dev/null || true
+	touch $@
+
+.venv/book: requirements-book.txt .venv/installed
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-book.txt
 	touch $@

@@ -1,0 +1,1 @@
+"""What the book is made of: claims, notebooks, docs and sources, read from the repository."""
