@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.fill_pages import BLOCK, PAGES, fill
 from pipeline.parameters import read_params
 from pipeline.run_notebook import (
     fill_parameters,
@@ -20,7 +21,6 @@ from pipeline.run_notebook import (
     remove_traces,
     required_parameter,
 )
-from pipeline.update_readme import BLOCK, fill
 from tests.copies import environment
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
@@ -167,27 +167,37 @@ def test_the_pipeline_can_be_read_at_one_sitting():
     assert all(stage["desc"] for stage in STAGES.values())
 
 
-def test_the_readme_shows_what_the_pipeline_wrote():
-    text = Path("README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_pages_show_what_the_pipeline_wrote(page):
+    text = page.read_text(encoding="utf-8")
     assert text.count("<!-- end -->") == len(BLOCK.findall(text)) >= 2
-    assert fill(text, Path("figures")) == text
+    assert fill(text, Path("figures"), page=page) == text
     folders = {match["file"].split("/")[0] for match in BLOCK.finditer(text)}
-    assert {f"${{figures}}/{folder}" for folder in folders} <= set(STAGES["readme"]["deps"])
+    assert {f"${{figures}}/{folder}" for folder in folders} <= set(STAGES["pages"]["deps"])
 
 
-def test_the_readme_takes_tables_and_values(tmp_path):
+def test_pages_take_tables_values_and_verdicts(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/t.csv").write_text('model,view,value,low,high\nx,"own, wide",0.126,0,1\nx,squash,-1,,\n')
     (tmp_path / "a/t.md").write_text("| a |\n")
-    assert fill("<!-- a/t.md --><!-- end -->", tmp_path) == "<!-- a/t.md -->\n| a |\n<!-- end -->"
-    marker = "<!-- a/t.csv: model=x, view=own, wide: value, low, high -->"
-    assert fill(f"{marker}?<!-- end -->", tmp_path) == f"{marker}0.13 [0.00, 1.00]<!-- end -->"
-    marker = "<!-- a/t.csv: view=squash: value, low, high -->"
-    assert fill(f"{marker}?<!-- end -->", tmp_path) == f"{marker}-1.00<!-- end -->"
-    with pytest.raises(ValueError, match="2 rows of .*t.csv fit `model=x`: expected 1"):
-        fill("<!-- a/t.csv: model=x: value --><!-- end -->", tmp_path)
-    with pytest.raises(ValueError, match="t.csv has no column 'colour'"):
-        fill("<!-- a/t.csv: view=squash: colour --><!-- end -->", tmp_path)
+    (tmp_path / "a/v.csv").write_text("claim,verdict,mean\nx,holds,1\nx,holds,2\ny,holds,1\ny,refuted,2\n")
+    page = Path("README.md")
+    assert fill("<!-- a/t.md --><!-- end -->", tmp_path, page=page) == "<!-- a/t.md -->\n| a |\n<!-- end -->"
+    for marker, filled in {
+        "<!-- a/t.csv: model=x, view=own, wide: value, low, high -->": "0.13 [0.00, 1.00]",
+        "<!-- a/t.csv: view=squash: value, low, high -->": "-1.00",
+        "<!-- a/v.csv: claim=x: verdict -->": "holds",
+        "<!-- a/v.csv: claim=x: range of mean -->": "1.00 to 2.00",
+    }.items():
+        assert fill(f"{marker}?<!-- end -->", tmp_path, page=page) == f"{marker}{filled}<!-- end -->"
+    for marker, message in {
+        "<!-- a/t.csv: model=x: value -->": "2 rows of .*t.csv fit `model=x`: expected 1",
+        "<!-- a/t.csv: view=squash: colour -->": ".*t.csv has no column 'colour'",
+        "<!-- a/v.csv: claim=y: verdict -->": "2 verdicts of .*v.csv fit `claim=y`: expected 1",
+        "<!-- a/v.csv: claim=z: verdict -->": "0 verdicts of .*v.csv fit `claim=z`: expected 1",
+    }.items():
+        with pytest.raises(ValueError, match=f"README.md: {message}"):
+            fill(f"{marker}<!-- end -->", tmp_path, page=page)
 
 
 def test_parameters_come_from_the_keys_in_the_comments():

@@ -1,6 +1,6 @@
-"""Put tables and single values of the default profile into README.md, between their markers.
+"""Put tables, single values and verdicts of the default profile into README.md and docs/artifact_appendix.md, between their markers.
 
-    python -m pipeline.update_readme
+    python -m pipeline.fill_pages
 
 A marker names a file in figures/; what stands between it and `<!-- end -->` is replaced:
 
@@ -8,8 +8,9 @@ A marker names a file in figures/; what stands between it and `<!-- end -->` is 
     <!-- 05_tradeoff/tradeoff.csv: ROW: value -->                  by the value, with two digits
     <!-- 05_tradeoff/tradeoff.csv: ROW: value, low, high -->       by the value and its interval, `0.94 [0.91, 0.97]`
     <!-- 05_tradeoff/tradeoff.csv: ROWS: range of value -->        by the smallest and the largest value, `0.36 to 0.67`
+    <!-- 05_tradeoff/findings.csv: ROWS: verdict -->               by the verdict, which is the same in all of these rows
 
-ROW is `column=value, column=value, ...` and selects one row of the table, ROWS one or more. Under another profile README.md stays as it is.
+ROW is `column=value, column=value, ...` and selects one row of the table, ROWS one or more. Under another profile the pages stay as they are.
 """
 
 import argparse
@@ -23,26 +24,30 @@ import pandas as pd
 from pipeline.error_messages import report
 from pipeline.parameters import read_params
 
-README, DEFAULT, RANGE = Path("README.md"), "world", "range of "
+PAGES, DEFAULT = (Path("README.md"), Path("docs", "artifact_appendix.md")), "world"
+RANGE, VERDICT = "range of ", "verdict"
 BLOCK = re.compile(
     r"<!-- (?P<file>\w+/\w+\.(?:md|csv))(?:: (?P<row>[^:>]+): (?P<columns>[^:>]+))? -->.*?<!-- end -->", re.DOTALL
 )
 
 
-def fill(text: str, figures: Path) -> str:
-    """The README with all blocks replaced; ValueError where a marker selects no single row, FileNotFoundError without the file."""
+def fill(text: str, figures: Path, *, page: Path) -> str:
+    """A page with all blocks replaced; ValueError where a marker selects no single value, FileNotFoundError without the file."""
 
     def block(match: re.Match) -> str:
         marker, path = match[0].partition(" -->")[0] + " -->", figures / match["file"]
         if match["row"] is None:
             return f"{marker}\n{path.read_text(encoding='utf-8')}<!-- end -->"
-        return f"{marker}{read_value(path, match['row'], match['columns'])}<!-- end -->"
+        try:
+            return f"{marker}{read_value(path, match['row'], match['columns'])}<!-- end -->"
+        except ValueError as error:
+            raise ValueError(f"{page}: {error}: correct the marker") from error
 
     return BLOCK.sub(block, text)
 
 
 def read_value(path: Path, row: str, columns: str) -> str:
-    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row; or a range."""
+    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row; a range; or a verdict."""
     table = pd.read_csv(path, dtype=str)
     try:
         for condition in re.split(r", (?=\w+=)", row):  # a value may hold a comma
@@ -51,26 +56,31 @@ def read_value(path: Path, row: str, columns: str) -> str:
         if columns.startswith(RANGE) and len(table):
             values = table[columns.removeprefix(RANGE)].astype(float)
             return f"{values.min():.2f} to {values.max():.2f}"
+        if columns == VERDICT:
+            table = table.drop_duplicates(VERDICT)
         if len(table) != 1:
-            raise ValueError(f"README.md: {len(table)} rows of {path} fit `{row}`: expected 1, correct the marker")
+            what = "verdicts" if columns == VERDICT else "rows"
+            raise ValueError(f"{len(table)} {what} of {path} fit `{row}`: expected 1")
+        if columns == VERDICT:
+            return table[VERDICT].item()
         value, *interval = (float(table[column].iloc[0]) for column in columns.split(", "))
     except KeyError as error:
-        raise ValueError(f"README.md: {path} has no column {error}: correct the marker") from error
+        raise ValueError(f"{path} has no column {error}") from error
     if not interval or any(pd.isna(interval)):
         return f"{value:.2f}"
     return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def main(*arguments: str) -> None:
-    argparse.ArgumentParser(
-        prog="python -m pipeline.update_readme", description="Put tables of the default profile into README.md."
-    ).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.fill_pages", description=__doc__.split("\n", 1)[0])
+    parser.parse_args(arguments)
     params = read_params()
     if params.profile == DEFAULT:
-        text = fill(README.read_text(encoding="utf-8"), Path(params.figures))
-        partial = README.with_name(f"{README.name}.partial")
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(partial, README)
+        for page in PAGES:
+            text = fill(page.read_text(encoding="utf-8"), Path(params.figures), page=page)
+            partial = page.with_name(f"{page.name}.partial")
+            partial.write_text(text, encoding="utf-8", newline="\n")
+            os.replace(partial, page)
 
 
 if __name__ == "__main__":
