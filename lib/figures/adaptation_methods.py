@@ -5,13 +5,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from clip360.figures.layout import add_note, interval_words, marks, panels
+from clip360.figures.layout import add_note, interval_words, marks, name_rows, panels
 from clip360.figures.style import BLACK, LINE, method_words
 from clip360.stats.adaptation_methods import CAPABILITIES, FAMILIES, INSTABILITY
 
 RATIOS = (0.02, 0.1, 0.3, 1, 3)  # ticks; what is lower, such as 0, is drawn at the first
 LOSS = -0.15  # a loss beyond it is drawn there, as a triangle
-ROW = 0.165  # inches
+ROW, LEFT = 0.165, 2.05  # inches: height of a row, breadth of the names of rows
 WORSE = "0.94"  # the area of losses
 
 
@@ -24,17 +24,14 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float, alpha:
     """
     table = table[(table.versus == versus) & table.measure.isin([INSTABILITY, *CAPABILITIES])]
     measures = [name for name in (INSTABILITY, *CAPABILITIES) if name in set(table.measure)]
-    rows, shape = _rows(table), {"left": 2.05, "top": 0.42, "bottom": 0.62, "gaps": (0.12, 0)}
+    rows, shape = _rows(table), {"left": LEFT, "top": 0.42, "bottom": 0.62, "gaps": (0.12, 0)}
     figure, axes = panels(1, len(measures), heights=[ROW * len(rows)], sharey=True, **shape)
     heights = {method: k for k, (_, method) in enumerate(rows) if method}
     for axis, measure in zip(axes[0], measures, strict=True):
         _panel(axis, table[table.measure == measure], heights, tolerance=tolerance, is_ratio=measure == INSTABILITY)
         title = measure.replace(" of ", " of\n") if measure != INSTABILITY else "instability,\nratio to frozen"
         axis.set_title(title, fontsize=7)
-    axes[0, 0].set(yticks=range(len(rows)), yticklabels=[words for words, _ in rows], ylim=(len(rows) - 0.4, -0.7))
-    for label, (_, method) in zip(axes[0, 0].get_yticklabels(), rows, strict=True):
-        if not method:
-            label.set_weight("bold")
+    name_rows(axes[0, 0], [words for words, _ in rows], [not method for _, method in rows], left=LEFT)
     for axis in axes[0]:
         axis.tick_params(axis="y", length=0)
     count = int(table.replicates.max())

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import add_note, interval_words, marks, panels
-from clip360.figures.style import LINE, MARKERS, image_set_label, method_words, model_label, set_colours
+from clip360.figures.layout import add_note, add_set_legend, interval_words, marks, name_rows, panels
+from clip360.figures.style import LINE, MARKERS, method_words, model_label, set_colours
 from clip360.stats.claims import UNDECIDED, Claim
 
-ROW, BETWEEN = 0.2, 0.62  # inches: height of a row, and between two panels
+ROW, BETWEEN, LEFT = 0.2, 0.62, 1.75  # inches: height of a row, between two panels, and of the names of rows
 REFUTING = "0.94"  # the area of numbers that refute a claim
 
 
@@ -24,14 +24,11 @@ def claims_forest(judged: pd.DataFrame, claims: Sequence[Claim], *, alpha: float
     claims = [claim for claim in claims if (judged.claim == claim.name).any()]
     sets = list(judged.image_set.unique())
     rows = {claim.name: _rows(judged[judged.claim == claim.name]) for claim in claims}
-    shape = {"left": 1.75, "right": 0.12, "top": 0.5, "bottom": 0.6, "gaps": (0, BETWEEN)}
+    shape = {"left": LEFT, "right": 0.12, "top": 0.5, "bottom": 0.6, "gaps": (0, BETWEEN)}
     figure, axes = panels(len(claims), 1, heights=[ROW * len(rows[claim.name]) for claim in claims], **shape)
     for axis, claim in zip(axes[:, 0], claims, strict=True):
         _panel(axis, judged[judged.claim == claim.name], claim, rows[claim.name], sets)
-    colours = set_colours(sets)
-    for k, name in enumerate(sets):
-        axes[0, 0].plot([], [], MARKERS[k], color=colours[name], markersize=3.5, label=image_set_label(name))
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper right", ncols=len(sets))
+    add_set_legend(figure, sets, x=0.86)
     count = int(judged.replicates.max())
     words = ["grey: refutes the claim", "filled: decided", "cross: this run" if count else ""]
     add_note(figure, *words, interval_words(alpha, replicates=count))
@@ -63,13 +60,9 @@ def _panel(axis: Axes, cases: pd.DataFrame, claim: Claim, rows: list[tuple[str, 
         if np.isfinite(bound):
             axis.axvline(bound, color=LINE, linewidth=0.8, zorder=0)
             axis.axvspan(end, bound, color=REFUTING, linewidth=0, zorder=-1)
-    axis.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6), xlabel=claim.unit)
+    axis.set(xlim=(low, high), xlabel=claim.unit)
     axis.set_title(claim.statement, loc="left", weight="bold")
-    axis.set_yticks(range(len(rows)), [words for words, *_ in rows])
-    axis.tick_params(axis="y", length=0)
-    if any(not model for _, model, _ in rows):
-        for label, (_, model, _) in zip(axis.get_yticklabels(), rows, strict=True):
-            label.set_weight("normal" if model else "bold")
+    name_rows(axis, [words for words, *_ in rows], [not model for _, model, _ in rows], left=LEFT)
 
 
 def _with_bounds(limits: tuple[float, float], claim: Claim) -> tuple[float, float]:

@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from clip360.figures.layout import add_note, marks, panels
+from clip360.figures.layout import add_note, add_set_legend, marks, panels
 from clip360.figures.style import (
     MARKERS,
     PAGE,
     PART_COLOURS,
-    SMALL,
     image_set_label,
     model_label,
     set_colours,
@@ -62,30 +61,32 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
 
     ``table`` is that of ``stats.variance_decomposition.decompose``, ``interval`` says in words what its intervals are.
     """
-    models, sets = table.model.unique(), table.image_set.unique()
-    size, shape = (PAGE, 1.45 * len(sets) + 0.8), (len(sets), len(models))
-    figure, axes = plt.subplots(*shape, sharey="col", sharex=True, squeeze=False, figsize=size)
+    models, sets, views = table.model.unique(), table.image_set.unique(), list(table["view"].unique())
+    shape = {"left": 1.1, "right": 0.15, "top": 0.5, "bottom": 0.6, "gaps": (0.2, 0.12)}
+    heights = [0.2 * len(views)] * len(sets)
+    figure, axes = panels(len(sets), len(models), heights=heights, sharex="col", sharey=True, **shape)
     for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
         axis = axes[row, column]
         part = table[(table.model == model) & (table.image_set == image_set)]
-        places = np.arange(len(part))
+        places = part["view"].map(views.index)
         position, content, total = part.position_sd**2, part.content_sd**2, part.sd**2
-        axis.bar(places, position, color=PART_COLOURS["position"], width=0.62)
-        axis.bar(places, content, bottom=position, color=PART_COLOURS["content"], width=0.62)
+        axis.barh(places, position, color=PART_COLOURS["position"], height=0.62)
+        axis.barh(places, content, left=position, color=PART_COLOURS["content"], height=0.62)
         errors = [total - part.sd_low**2, part.sd_high**2 - total]
-        axis.errorbar(places, total, yerr=errors, fmt="_", color="black", linewidth=0.8, markersize=7)
-        names = [view_label(view).replace(" ", "\n").replace("-", "-\n") for view in part["view"]]
-        axis.set_xticks(places, names, fontsize=SMALL)
-        axis.tick_params(axis="x", length=0)
-        axis.locator_params(axis="y", nbins=5)
+        axis.errorbar(total, places, xerr=errors, fmt="|", color="black", linewidth=0.8, markersize=7)
+        axis.locator_params(axis="x", nbins=5)
+        axis.tick_params(axis="y", length=0)
         if row == 0:
             axis.set_title(model_label(model))
         if column == 0:
-            axis.set_ylabel(f"{image_set_label(image_set)}\nvariance of $s$, points²")
+            axis.set_ylabel(image_set_label(image_set), weight="bold")
+    axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
+    axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
+    axes[-1, len(models) // 2].set_xlabel("variance of the score over shifts, points²")
     words = {"content": "content that enters and leaves the view", "position": "position, the model's own"}
     handles = [Rectangle((0, 0), 1, 1, color=PART_COLOURS[name], label=label) for name, label in words.items()]
-    handles += [plt.Line2D([], [], color="black", marker="_", linestyle="", markersize=7, label="over all shifts")]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    handles += [plt.Line2D([], [], color="black", marker="|", linestyle="", markersize=7, label="over all shifts")]
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), bbox_to_anchor=(0.57, 1))
     add_note(figure, "each model has its own scale", interval)
     return figure
 
@@ -114,11 +115,7 @@ def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
     axes[0, 0].set_yticks(range(len(controls)), [CONTROLS.get(control, control) for control in controls])
     axes[0, 0].set_ylim(len(controls) - 0.5, -0.5)
     axes[0, len(models) // 2].set_xlabel(r"median change at the worst shift over $\beta$")
-    for k, name in enumerate(sets):
-        axes[0, 0].plot([], [], MARKERS[k], color=colours[name], markersize=3.5, label=image_set_label(name))
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(sets), bbox_to_anchor=(0.59, 1)
-    )
+    add_set_legend(figure, sets, x=0.59)
     add_note(figure, "white: stable", "filled: interval on one side of 1", interval)
     return figure
 
@@ -131,7 +128,7 @@ def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:
     alone = table[table.n_shifts_averaged == 1]
     models, sets, views = alone.model.unique(), alone.image_set.unique(), list(alone["view"].unique())
     colours, height = set_colours(sets), 0.23 * len(views)
-    shape = {"left": 0.85, "top": 0.45, "bottom": 0.6, "gaps": (0.15, 0.55)}
+    shape = {"left": 0.85, "right": 0.15, "top": 0.45, "bottom": 0.6, "gaps": (0.25, 0.55)}
     heights = [height] * len(MEASURES)
     figure, axes = panels(len(MEASURES), len(models), heights=heights, sharex="row", sharey=True, **shape)
     for line, (measure, words) in zip(axes, MEASURES.items(), strict=True):
@@ -151,10 +148,6 @@ def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:
         axis.set_title(model_label(model))
     axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
     axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
-    for k, name in enumerate(sets):
-        axes[0, 0].plot([], [], MARKERS[k], color=colours[name], markersize=3.5, label=image_set_label(name))
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(sets), bbox_to_anchor=(0.56, 1)
-    )
+    add_set_legend(figure, sets, x=0.56)
     add_note(figure, interval)
     return figure

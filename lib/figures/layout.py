@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from clip360.figures.style import BLACK, PAGE, SMALL
+from clip360.figures.style import BLACK, MARKERS, PAGE, SMALL, image_set_label, set_colours
 
 POINT = 1 / 72  # inches
 LETTER = 0.56  # mean width of a letter by its size
@@ -89,6 +89,33 @@ def interval_words(alpha: float, *, replicates: int = 0) -> str:
 def add_note(figure: Figure, *parts: str) -> None:
     """A line in small letters below a figure: what its marks and intervals are."""
     figure.supxlabel("; ".join(filter(None, parts)), x=0.995, ha="right", fontsize=SMALL, color="0.35")
+
+
+def add_set_legend(figure: Figure, sets: Sequence[str], *, x: float) -> None:
+    """The colours and marks of image sets, at the top of a figure around ``x``, a fraction of its width."""
+    colours = set_colours(sets)
+    handles = [
+        plt.Line2D(
+            [], [], color=colours[name], marker=marker, markersize=3.5, linestyle="", label=image_set_label(name)
+        )
+        for name, marker in zip(sets, MARKERS, strict=False)
+    ]
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), bbox_to_anchor=(x, 1))
+
+
+def name_rows(axis: Axes, words: Sequence[str], headings: Sequence[bool], *, left: float) -> None:
+    """Names of the rows 0, 1, ... of a panel, from top to bottom; headings are bold and begin at the figure's left edge.
+
+    ``left`` is the distance of the panel from that edge in inches.
+    """
+    rows = list(zip(range(len(words)), words, headings, strict=True))
+    axis.set_yticks([k for k, _, heading in rows if not heading], [name for _, name, heading in rows if not heading])
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(words) - 0.4, -0.6)
+    for k, name, heading in rows:
+        if heading:
+            place = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+            axis.annotate(name, (0, k), ((0.04 - left) / POINT, 0), va="center", fontsize=7, weight="bold", **place)
 
 
 def ink(colour: str) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import Label, add_note, interval_words, label_ends, marks, panels
+from clip360.figures.layout import Label, add_note, add_set_legend, interval_words, label_ends, marks, panels
 from clip360.figures.style import LINE, MARKERS, image_set_label, model_label, set_colours
 from clip360.stats.inference import Inference
 from clip360.stats.replicates import this_run_and_replicates
@@ -89,9 +89,7 @@ def model_differences(differences: pd.DataFrame, measures: Mapping[str, str], *,
     labels = [f"{comparison}:\n{_short(model)} − {_short(reference)}" for comparison, model, reference in pairs]
     axes[0, 0].set_yticks(range(len(pairs)), labels)
     axes[0, 0].set_ylim(len(pairs) - 0.5, -0.5)
-    for k, image_set in enumerate(sets):
-        axes[0, 0].plot([], [], MARKERS[k], color=colours[image_set], markersize=3.5, label=image_set_label(image_set))
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(sets), bbox_to_anchor=(0.6, 1))
+    add_set_legend(figure, sets, x=0.6)
     add_note(figure, "filled: interval excludes 0", interval)
     return figure
 

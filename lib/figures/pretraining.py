@@ -43,7 +43,7 @@ def scores_by_task(evaluation: pd.DataFrame, *, interval: str) -> Figure:
     """
     tasks, models = list(evaluation.task.unique()), list(evaluation.model.unique())
     colours, row = model_colours(models), 0.12 * len(models) + 0.12
-    figure, ((axis,),) = panels(1, 1, heights=[row * len(tasks)], left=1.6, top=0.28, bottom=0.55)
+    figure, ((axis,),) = panels(1, 1, heights=[row * len(tasks)], left=1.85, top=0.28, bottom=0.55)
     for k, (model, marker) in enumerate(zip(models, MARKERS, strict=False)):
         part = evaluation[evaluation.model == model]
         places = part.task.map(tasks.index) + 0.7 * ((k + 0.5) / len(models) - 0.5)

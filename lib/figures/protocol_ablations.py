@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from clip360.figures.layout import add_note, marks, panels
-from clip360.figures.style import COLUMN, MARKERS, image_set_label, set_colours
+from clip360.figures.layout import add_note, add_set_legend, marks, panels
+from clip360.figures.style import COLUMN, MARKERS, set_colours
 from clip360.names import BASELINE
 
 NAMES = {
@@ -45,7 +45,6 @@ def ablation_changes(table: pd.DataFrame, *, interval: str) -> Figure:
             place = names.index(row.ablation) - 0.34 * (k - (len(sets) - 1) / 2)
             style = marks(colours[image_set], decided=not low <= 1 <= high, marker=marker)
             axis.errorbar(middle, place, xerr=[[middle - low], [high - middle]], **style)
-        axis.plot([], [], marker, color=colours[image_set], markersize=3.5, label=image_set_label(image_set))
     end = 2 * changed.score_change_of_beta_high.max()
     axis.set(xscale="log", xlabel=r"mean change of a score over the bound $\beta$", ylim=(-0.6, len(names) - 0.4))
     axis.set_xlim(right=max(end, 2))
@@ -57,6 +56,6 @@ def ablation_changes(table: pd.DataFrame, *, interval: str) -> Figure:
     axis.set_yticks(range(len(names)), [NAMES.get(name, name.replace("_", " ")) for name in names])
     axis.xaxis.set_major_locator(LogLocator(numticks=9))
     axis.xaxis.set_minor_locator(NullLocator())
-    figure.legend(loc="upper center", ncols=len(sets), bbox_to_anchor=(0.65, 1))
+    add_set_legend(figure, sets, x=0.65)
     add_note(figure, r"filled: the interval lies on one side of $\beta$", interval)
     return figure

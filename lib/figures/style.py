@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -35,6 +35,7 @@ BLACK, LINE, BAND = "0.15", "0.6", "0.88"  # marks without an alternative, refer
 IMAGE_COLOURS = {PANORAMA: "#0072B2", PERSPECTIVE: "#D55E00", CROP: "#E69F00"}
 SET_COLOURS = {"world_outdoor": "#7A9E1F", "world_indoor": "#6B3F1D"}
 SET_COLOURS |= dict.fromkeys(("finetune", "validation", "held_out"), "#8A8A8A")
+IMAGE_MARKERS = {PANORAMA: "o", PERSPECTIVE: "s", CROP: "^"}
 PART_COLOURS = {"content": "#C9B458", "position": "#332288"}
 VIEW_COLOURS = {
     "center_crop": "#222222",
@@ -105,8 +106,10 @@ def set_style() -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write path.svg and path.png without dates or versions."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-    figure.savefig(path.with_suffix(".png"), dpi=200, metadata={"Software": None})
+    # After its first file, matplotlib gives a figure whose panels were placed by hand the default layout.
+    with rc_context({"figure.constrained_layout.use": False}):
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+        figure.savefig(path.with_suffix(".png"), dpi=200, metadata={"Software": None})
 
 
 def rounded(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def contrasts_by_kind(kinds: pd.DataFrame, *, interval: str) -> Figure:
             places = [row + 0.3 * (k - (len(sets) - 1) / 2) for row in range(len(names))]
             errors = [part.contrast - part.contrast_low, part.contrast_high - part.contrast]
             style = marks(colours[image_set], decided=True, marker=marker)
-            axis.errorbar(part.contrast, places, xerr=errors, label=image_set_label(image_set), **style)
+            axis.errorbar(part.contrast, places, xerr=errors, **style)
         axis.set_title(model_label(model))
         axis.locator_params(axis="x", nbins=5)
     axes[0, 0].set_yticks(range(len(names)), [KIND_LABELS[name] for name in names])
@@ -99,7 +99,7 @@ def cue_examples(extremes: pd.DataFrame, panoramas: Sequence[Tensor], views: Seq
         heights=[1.12] * count,
         left=0.02,
         right=0.02,
-        top=0.42,
+        top=0.36,
         bottom=0.02,
         gaps=(0.06, 0.22),
         width_ratios=[2, 1, 2, 1],

@@ -6,12 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.layout import Label, add_note, label_ends, marks, panels
+from clip360.figures.layout import Label, add_note, add_set_legend, label_ends, marks, panels
 from clip360.figures.style import (
     LINE,
     MARKERS,
     PAGE,
-    image_set_label,
     model_colours,
     model_label,
     set_colours,
@@ -27,7 +26,7 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
     ``table`` is that of ``stats.token_analysis.positional_ablations``, ``interval`` says in words what its intervals are. Filled marks: the interval lies below 1.
     """
     names = [name for name in table.ablation.unique() if name != "baseline"]
-    cells = list(table[["view", "model"]].drop_duplicates().itertuples(index=False, name=None))
+    cells = [(view, model) for view in table["view"].unique() for model in table.model.unique()]
     sets = list(table.image_set.unique())
     colours, shape = set_colours(sets), {"left": 1.25, "top": 0.62, "bottom": 0.6, "gaps": (0.15, 0)}
     figure, axes = panels(1, len(cells), heights=[0.34 * len(names)], sharey=True, sharex=True, **shape)
@@ -41,18 +40,14 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
             style = marks(colours[row.image_set], row.variance_left_high < 1, MARKERS[k])
             axis.errorbar(row.variance_left, place, xerr=errors, clip_on=False, **style)
         axis.set_title(f"{view_label(view)} input,\n{model_label(model)}", fontsize=7)
-        axis.set_xlim(left=0)
         axis.locator_params(axis="x", nbins=4)
+    axes[0, 0].set_xlim(left=0)
     axes[0, 0].set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     figure.text(
         0.59, 0.24 / figure.get_figheight(), "variance left, as a fraction of the intact network's", ha="center"
     )
-    for k, name in enumerate(sets):
-        axes[0, 0].plot([], [], MARKERS[k], color=colours[name], markersize=3.5, label=image_set_label(name))
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(sets), bbox_to_anchor=(0.59, 1)
-    )
+    add_set_legend(figure, sets, x=0.59)
     add_note(figure, "filled: interval below 1", interval)
     return figure
 
@@ -89,8 +84,8 @@ def token_maps(maps: Mapping[str, Tensor], panorama: Tensor) -> Figure:
 
     A map is drawn relative to its own mean, which its title gives, so that all share one scale.
     """
-    breadth = (PAGE - 0.75) / 2
-    shape = {"left": 0.05, "right": 0.6, "top": 0.25, "bottom": 0.05, "gaps": (0.1, 0.3)}
+    breadth = (PAGE - 0.95) / 2
+    shape = {"left": 0.05, "right": 0.8, "top": 0.25, "bottom": 0.05, "gaps": (0.1, 0.3)}
     n_rows = -(-(len(maps) + 1) // 2)
     figure, axes = panels(n_rows, 2, heights=[breadth / 2] * n_rows, **shape)
     first, *others = axes.flat
@@ -106,6 +101,6 @@ def token_maps(maps: Mapping[str, Tensor], panorama: Tensor) -> Figure:
         axis.set_title(rf"{title} (mean $1-\cos$: {maps[title].mean().item():.2g})")
     for axis in axes.flat:
         axis.axis("off")
-    bar = figure.add_axes((1 - 0.5 / PAGE, 0.25, 0.1 / PAGE, 0.5))
+    bar = figure.add_axes((1 - 0.7 / PAGE, 0.25, 0.1 / PAGE, 0.5))
     figure.colorbar(shown, cax=bar, label="change of a token over the mean change")
     return figure

@@ -138,7 +138,7 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str], *, lam: float, 
     ``lam`` is λ of the others, ``interval`` says in words what the intervals are. Filled marks are shifts from the range that training drew from.
     """
     sets, height = tests.image_set.unique(), 1.6
-    shape = {"left": 0.45, "right": 1.25, "top": 0.25, "bottom": 0.6, "gaps": (0.15, 0)}
+    shape = {"left": 0.45, "right": 1.3, "top": 0.25, "bottom": 0.6, "gaps": (0.15, 0)}
     figure, axes = panels(1, len(sets), heights=[height], sharey=True, **shape)
     lines = ["-", "-", "--", ":", "-."]
     for axis, image_set in zip(axes[0], sets, strict=True):
@@ -158,7 +158,7 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str], *, lam: float, 
                 axis.plot(places[marked], part.median_abs_diff[marked], "o", **style)
             ends.append(Label(words, places.iloc[-1], part.median_abs_diff.iloc[-1], colour))
         axis.set(title=image_set_label(image_set), xlabel="shift, degrees", xticks=range(90, 360, 90))
-        axis.set_ylim(bottom=0)
+    axes[0, 0].set_ylim(bottom=0)
     label_ends(axes[0, -1], ends, height=height)
     axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
     add_note(figure, "filled: shifts that training drew", interval)
