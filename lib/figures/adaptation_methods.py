@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from clip360.figures.layout import add_note, interval_words, marks, name_rows, panels
+from clip360.figures.layout import add_note, draw_estimates, draw_this_run, interval_words, name_rows, panels
 from clip360.figures.style import BLACK, LINE, method_words
 from clip360.stats.adaptation_methods import CAPABILITIES, FAMILIES, INSTABILITY
 
@@ -20,7 +20,7 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float, alpha:
 
     ``table`` is that of ``stats.adaptation_methods.over_replicates``, ``versus`` the frozen model that methods are compared with; intervals have
     the level 1 - ``alpha``. Grey areas are worse than the frozen model, by more than the ``tolerance`` of a loss for capabilities; a mark whose interval stays out of them
-    is filled. A triangle is a value beyond the axis, a grey cross this run beside the mean.
+    is filled. A triangle is a value beyond the axis, a grey tick this run beside the mean.
     """
     table = table[(table.versus == versus) & table.measure.isin([INSTABILITY, *CAPABILITIES])]
     measures = [name for name in (INSTABILITY, *CAPABILITIES) if name in set(table.measure)]
@@ -35,8 +35,8 @@ def methods_forest(table: pd.DataFrame, *, versus: str, tolerance: float, alpha:
     for axis in axes[0]:
         axis.tick_params(axis="y", length=0)
     count = int(table.replicates.max())
-    crosses = "cross: this run" if count else ""
-    words = "filled: interval outside the grey area", crosses, "triangle: beyond the axis"
+    ticks = "tick: this run" if count else ""
+    words = "filled: interval outside the grey area", ticks, "triangle: beyond the axis"
     add_note(figure, *words, interval_words(alpha, replicates=count))
     return figure
 
@@ -58,10 +58,10 @@ def _panel(axis: Axes, rows: pd.DataFrame, heights: dict[str, int], *, tolerance
         height = heights[row.method]
         low, mean, high, this_run = (max(x, least) for x in (row.mean_low, row.mean, row.mean_high, row.value))
         decided = row.mean_high < 1 if is_ratio else row.mean_low > -tolerance
-        style = marks(BLACK, decided, marker="<" if row.mean < least else "o")
-        axis.errorbar(mean, height, xerr=[[mean - low], [high - mean]], **style)
+        marker = "<" if row.mean < least else "o"
+        draw_estimates(axis, mean, height, (low, high), BLACK, decided=decided, marker=marker)
         if row.replicates:
-            axis.plot(this_run, height, "x", color="0.5", markersize=3.5, markeredgewidth=0.8)
+            draw_this_run(axis, this_run, height)
     axis.axvline(none, color=LINE, linewidth=0.8, zorder=0)
     if is_ratio:
         axis.set_xscale("log")
@@ -75,4 +75,4 @@ def _panel(axis: Axes, rows: pd.DataFrame, heights: dict[str, int], *, tolerance
         axis.axvspan(left, -tolerance, color=WORSE, linewidth=0, zorder=-1)
         axis.set_xlim(left=left)
         axis.set_xlabel("change")
-        axis.xaxis.set_major_locator(MaxNLocator(3))
+        axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import Label, add_note, label_ends, marks, panels
+from clip360.figures.layout import Label, add_note, draw_estimates, label_ends, panels
 from clip360.figures.style import (
     BLACK,
     IMAGE_COLOURS,
     IMAGE_MARKERS,
     LINE,
-    MARKERS,
     method_words,
     model_label,
     view_colours,
@@ -73,13 +72,9 @@ def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str], *, by: s
         for row in table[table[by] == key].itertuples():
             k = views.index(row.view)
             place = subsets.index(row.subset) + 0.3 * (k - (len(views) - 1) / 2)
-            errors = [[row.advantage - row.advantage_low], [row.advantage_high - row.advantage]]
-            axis.errorbar(
-                row.advantage,
-                place,
-                xerr=errors,
-                **marks(_colour(row.view), row.decided, IMAGE_MARKERS.get(row.view, "o")),
-            )
+            style = {"decided": row.decided, "marker": IMAGE_MARKERS.get(row.view, "o")}
+            interval_ends = row.advantage_low, row.advantage_high
+            draw_estimates(axis, row.advantage, place, interval_ends, _colour(row.view), **style)
         axis.set_title(title)
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set(xlim=(None, 1.05), xticks=[0, 0.5, 1], yticks=range(len(subsets)), yticklabels=subsets)
@@ -108,18 +103,14 @@ def view_cost_bars(table: pd.DataFrame, *, interval: str) -> Figure:
     """
     models = list(table.groupby("model", sort=False))
     n_rows = max(len(part) for _, part in models)
-    shape = {"left": 2.55, "top": 0.28, "bottom": 0.62, "gaps": (0.15, 0)}
+    shape = {"left": 2.72, "top": 0.28, "bottom": 0.62, "gaps": (0.15, 0)}
     figure, axes = panels(1, len(models), heights=[0.2 * n_rows], sharex=True, sharey=True, **shape)
     for axis, (model, part) in zip(axes[0], models, strict=True):
         axis.axvline(0, color=LINE, linewidth=0.8, zorder=0)
         for place, row in enumerate(part.itertuples()):
-            errors = [[100 * (row.change - row.change_low)], [100 * (row.change_high - row.change)]]
-            axis.errorbar(
-                100 * row.change,
-                place,
-                xerr=errors,
-                **marks(_colour(row.other), row.decided, IMAGE_MARKERS.get(row.other, "o")),
-            )
+            change, *ends = 100 * row.change, 100 * row.change_low, 100 * row.change_high
+            style = {"decided": row.decided, "marker": IMAGE_MARKERS.get(row.other, "o")}
+            draw_estimates(axis, change, place, tuple(ends), _colour(row.other), **style)
         axis.set_title(model_label(model))
         words = [f"{task_label(row.task)}, against {view_label(row.other)}" for row in part.itertuples()]
         axis.set_yticks(range(len(part)), words)
@@ -153,14 +144,14 @@ def viewpoint_curves(
                 colour, line = colours[named[model]], "-" if names[model].startswith("frozen") else "--"
                 k = list(named).index(model) - (len(named) - 1) / 2
                 places = part.level + 0.012 * k * part.level.max()  # beside each other
-                errors = [part[measure] - part[f"{measure}_low"], part[f"{measure}_high"] - part[measure]]
-                style = marks(colour, True, MARKERS[list(named).index(model)]) | {"fmt": line, "elinewidth": 0.6}
-                axis.errorbar(places, part[measure], yerr=errors, **style, zorder=2)
+                bounds = part[f"{measure}_low"], part[f"{measure}_high"]
+                draw_estimates(axis, part[measure], places, bounds, colour, marker="", line=line, upright=True)
                 ends.append(Label(names[model], part.level.max(), part[measure].iloc[-1], colour))
             axis.set_ylim(0, 1.02)
             if column is axes.T[-1] or task == "shift_consistency":
                 label_ends(axis, ends, height=height)
         column[0].set_title(VIEWPOINTS[task, view], fontsize=7)
+        column[1].locator_params(axis="x", nbins=3)
         column[1].set_xlabel("metres" if task == "offset_consistency" else "degrees")
     for row, words in zip(axes, HITS.values(), strict=True):
         row[0].set_ylabel(words)

@@ -22,7 +22,7 @@ UNITS = {
     "advantage": ("attributes",),
 }
 SPAN = 30  # hundredths; a change of this size has full colour
-CELL, HEADS, BAR = 0.19, 2.15, 0.62  # inches: height of a row, of the labels above all columns, of the colour bar below
+CELL, HEADS, BAR = 0.19, 2.3, 0.62  # inches: height of a row, of the labels above all columns, of the colour bar below
 
 
 NARROW = 3  # columns; a block of so few has no room for the whole name of a model

@@ -7,7 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import add_note, add_set_legend, interval_words, marks, name_rows, panels
+from clip360.figures.layout import (
+    add_note,
+    add_set_legend,
+    draw_estimates,
+    draw_this_run,
+    interval_words,
+    name_rows,
+    panels,
+)
 from clip360.figures.style import LINE, MARKERS, method_words, model_label, set_colours
 from clip360.stats.claims import UNDECIDED, Claim
 
@@ -19,7 +27,7 @@ def claims_forest(judged: pd.DataFrame, claims: Sequence[Claim], *, alpha: float
     """One panel a claim, one row a model, or a model's fine-tuning: the mean over replicates, or this run, with its interval.
 
     ``judged`` is the table of ``stats.claims.judge`` with intervals at the level 1 - ``alpha``. Numbers in the grey area refute the claim; filled marks are
-    decided. A cross is this run beside the mean over replicates. Colours are image sets.
+    decided. A tick is this run beside the mean over replicates. Colours are image sets.
     """
     claims = [claim for claim in claims if (judged.claim == claim.name).any()]
     sets = list(judged.image_set.unique())
@@ -30,7 +38,7 @@ def claims_forest(judged: pd.DataFrame, claims: Sequence[Claim], *, alpha: float
         _panel(axis, judged[judged.claim == claim.name], claim, rows[claim.name], sets)
     add_set_legend(figure, sets, x=0.86)
     count = int(judged.replicates.max())
-    words = ["grey: refutes the claim", "filled: decided", "cross: this run" if count else ""]
+    words = ["grey: refutes the claim", "filled: decided", "tick: this run" if count else ""]
     add_note(figure, *words, interval_words(alpha, replicates=count))
     return figure
 
@@ -50,11 +58,10 @@ def _panel(axis: Axes, cases: pd.DataFrame, claim: Claim, rows: list[tuple[str, 
     for case in cases.itertuples():
         k = sets.index(case.image_set)
         height = places[case.model, case.finetuning] + 0.36 * (k - (len(sets) - 1) / 2)
-        errors = [[case.mean - case.mean_low], [case.mean_high - case.mean]]
-        style = marks(colours[case.image_set], case.case_verdict != UNDECIDED, MARKERS[k])
-        axis.errorbar(case.mean, height, xerr=errors, **style)
+        style = {"decided": case.case_verdict != UNDECIDED, "marker": MARKERS[k]}
+        draw_estimates(axis, case.mean, height, (case.mean_low, case.mean_high), colours[case.image_set], **style)
         if case.replicates:
-            axis.plot(case.value, height, "x", color="0.35", markersize=3.5, markeredgewidth=0.8, zorder=3)
+            draw_this_run(axis, case.value, height)
     low, high = _with_bounds(axis.get_xlim(), claim)
     for bound, end in ((claim.above, low), (claim.below, high)):
         if np.isfinite(bound):

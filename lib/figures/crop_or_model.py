@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from clip360.figures.layout import add_note, add_set_legend, marks, panels
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, panels
 from clip360.figures.style import (
     MARKERS,
     PAGE,
@@ -72,8 +72,8 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
         position, content, total = part.position_sd**2, part.content_sd**2, part.sd**2
         axis.barh(places, position, color=PART_COLOURS["position"], height=0.62)
         axis.barh(places, content, left=position, color=PART_COLOURS["content"], height=0.62)
-        errors = [total - part.sd_low**2, part.sd_high**2 - total]
-        axis.errorbar(total, places, xerr=errors, fmt="|", color="black", linewidth=0.8, markersize=7)
+        bounds = part.sd_low**2, part.sd_high**2
+        draw_estimates(axis, total, places, bounds, "black", marker="|", markersize=7)
         axis.locator_params(axis="x", nbins=5)
         axis.tick_params(axis="y", length=0)
         if row == 0:
@@ -104,9 +104,9 @@ def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
         for row in verdicts[verdicts.model == model].itertuples():
             k = list(sets).index(row.image_set)
             place = controls.index(row.control) + 0.34 * (k - (len(sets) - 1) / 2)
-            errors = [[row.of_beta - row.of_beta_low], [row.of_beta_high - row.of_beta]]
-            decided = not row.of_beta_low <= 1 <= row.of_beta_high
-            axis.errorbar(row.of_beta, place, xerr=errors, **marks(colours[row.image_set], decided, MARKERS[k]))
+            bounds = row.of_beta_low, row.of_beta_high
+            style = {"decided": not bounds[0] <= 1 <= bounds[1], "marker": MARKERS[k]}
+            draw_estimates(axis, row.of_beta, place, bounds, colours[row.image_set], **style)
         axis.axvline(1, color="black", linestyle="--", linewidth=0.8, zorder=0)
         axis.axvspan(1, 100, color="0.95", linewidth=0, zorder=-1)
         axis.set(title=model_label(model), xscale="log", xlim=(0.07, 70))
@@ -137,8 +137,7 @@ def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:
                 k = list(sets).index(row["image_set"])
                 place = views.index(row["view"]) + 0.34 * (k - (len(sets) - 1) / 2)
                 middle, low, high = (row[f"{measure}{end}"] for end in ("", "_low", "_high"))
-                style = marks(colours[row["image_set"]], True, MARKERS[k])
-                axis.errorbar(middle, place, xerr=[[middle - low], [high - middle]], **style)
+                draw_estimates(axis, middle, place, (low, high), colours[row["image_set"]], marker=MARKERS[k])
             axis.set_xlim(left=0)
             axis.grid(axis="x", color="0.93", linewidth=0.6)
             axis.locator_params(axis="x", nbins=5)

@@ -1,10 +1,11 @@
 """Panels placed by hand, notes below them, and labels beside lines and points that do not overlap."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from clip360.figures.style import BLACK, MARKERS, PAGE, SMALL, image_set_label, 
 POINT = 1 / 72  # inches
 LETTER = 0.56  # mean width of a letter by its size
 CONTRAST = 4.5  # of letters against white (WCAG 2, 1.4.3)
+Values = float | pd.Series | np.ndarray
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 CORNERS = (
     (1, 1),
@@ -195,7 +197,32 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
 
 
-def marks(colour: str, decided: bool, marker: str = "o") -> Mapping[str, object]:
-    """How an estimate with its interval is drawn by ``errorbar``: filled where it is decided, hollow where it is not."""
-    face = colour if decided else "white"
-    return {"fmt": marker, "color": colour, "mfc": face, "markersize": 3.5, "linewidth": 0.9, "markeredgewidth": 0.8}
+def draw_estimates(
+    axis: Axes,
+    values: Values,
+    places: Values,
+    intervals: tuple[Values, Values],
+    colour: str,
+    *,
+    decided: bool = True,
+    marker: str = "o",
+    line: str = "none",
+    upright: bool = False,
+    **style,
+) -> None:
+    """Estimates at ``places`` as marks, with their intervals as lines along x, or along y if ``upright``.
+
+    ``values``, ``places`` and the two ends ``intervals`` are numbers or [N]. A mark is filled where the estimate is decided, hollow where it is
+    not; ``line`` joins them; ``style`` goes to the marks.
+    """
+    ends = {"color": colour, "linewidth": 0.9, "clip_on": style.get("clip_on", True)}
+    (axis.vlines if upright else axis.hlines)(places, *intervals, **ends)
+    x, y = (places, values) if upright else (values, places)
+    marks = {"markersize": 3.5, "markeredgewidth": 0.8, "linewidth": 0.9, "mfc": colour if decided else "white"}
+    # Numbers and arrays alike, so that a single estimate is a line of one point.
+    axis.plot(np.atleast_1d(x), np.atleast_1d(y), color=colour, marker=marker, linestyle=line, **marks | style)
+
+
+def draw_this_run(axis: Axes, value: float, place: float) -> None:
+    """This run's number beside a mean over replicates: a grey tick."""
+    axis.plot([value], [place], "|", color="0.35", markersize=6.5, markeredgewidth=0.9)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import Label, add_note, add_set_legend, interval_words, label_ends, marks, panels
+from clip360.figures.layout import Label, add_note, add_set_legend, draw_estimates, interval_words, label_ends, panels
 from clip360.figures.style import LINE, MARKERS, image_set_label, model_label, set_colours
 from clip360.stats.inference import Inference
 from clip360.stats.replicates import this_run_and_replicates
@@ -35,12 +35,17 @@ def fraction_sweep(tables: Sequence[pd.DataFrame], measures: Mapping[str, str], 
                 continue
             part = part.sort_values("panorama_fraction")
             places = _places(part, fractions) + 0.06 * (k - (len(sets) - 1) / 2)
-            errors = [part["mean"] - part.mean_low, part.mean_high - part["mean"]]
-            axis.errorbar(places, part["mean"], yerr=errors, **marks(colours[image_set], True, f"{marker}-"))
+            style = {"marker": marker, "line": "-", "upright": True}
+            draw_estimates(axis, part["mean"], places, (part.mean_low, part.mean_high), colours[image_set], **style)
             for table in kept:
                 dots = table[(table.measure == measure) & (table.image_set == image_set)]
                 axis.plot(
-                    _places(dots, fractions), dots.value, ".", color=colours[image_set], markersize=2.5, alpha=0.6
+                    _places(dots, fractions) - 0.13,
+                    dots.value,
+                    ".",
+                    color=colours[image_set],
+                    markersize=2.5,
+                    alpha=0.6,
                 )
             ends.append(Label(image_set_label(image_set), places[0], part["mean"].iloc[0], colours[image_set]))
         axis.set_xticks(range(len(fractions)), [f"{100 * fraction:g}" for fraction in fractions])
@@ -80,10 +85,9 @@ def model_differences(differences: pd.DataFrame, measures: Mapping[str, str], *,
         for row in differences[differences.measure == measure].itertuples():
             k = sets.index(row.image_set)
             place = pairs.index((row.comparison, row.model, row.reference)) + 0.22 * (k - (len(sets) - 1) / 2)
-            errors = [[row.difference - row.difference_low], [row.difference_high - row.difference]]
-            decided = not row.difference_low <= 0 <= row.difference_high
-            style = marks(colours[row.image_set], decided, MARKERS[k])
-            axis.errorbar(row.difference, place, xerr=errors, **style)
+            bounds = row.difference_low, row.difference_high
+            style = {"decided": not bounds[0] <= 0 <= bounds[1], "marker": MARKERS[k]}
+            draw_estimates(axis, row.difference, place, bounds, colours[row.image_set], **style)
         axis.set_title(title, fontsize=7)
         axis.locator_params(axis="x", nbins=4)
     labels = [f"{comparison}:\n{_short(model)} − {_short(reference)}" for comparison, model, reference in pairs]

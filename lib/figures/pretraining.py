@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import add_note, marks, panels
+from clip360.figures.layout import add_note, draw_estimates, panels
 from clip360.figures.style import COLUMN, IMAGE_COLOURS, MARKERS, model_colours, model_label
 from clip360.names import PANORAMA, PERSPECTIVE
 
@@ -47,9 +47,8 @@ def scores_by_task(evaluation: pd.DataFrame, *, interval: str) -> Figure:
     for k, (model, marker) in enumerate(zip(models, MARKERS, strict=False)):
         part = evaluation[evaluation.model == model]
         places = part.task.map(tasks.index) + 0.7 * ((k + 0.5) / len(models) - 0.5)
-        errors = [part.score - part.score_low, part.score_high - part.score]
-        style = marks(colours[model], decided=True, marker=marker)
-        axis.errorbar(part.score, places, xerr=errors, label=model_label(model), **style)
+        style = {"marker": marker, "label": model_label(model)}
+        draw_estimates(axis, part.score, places, (part.score_low, part.score_high), colours[model], **style)
     chance = evaluation.drop_duplicates("task").chance
     axis.vlines(chance, [k - 0.4 for k in range(len(tasks))], [k + 0.4 for k in range(len(tasks))], color="0.5", lw=1)
     axis.annotate(

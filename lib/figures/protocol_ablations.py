@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from clip360.figures.layout import add_note, add_set_legend, marks, panels
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, panels
 from clip360.figures.style import COLUMN, MARKERS, set_colours
 from clip360.names import BASELINE
 
@@ -43,8 +43,8 @@ def ablation_changes(table: pd.DataFrame, *, interval: str) -> Figure:
         for row in part.itertuples():
             middle, low, high = (getattr(row, f"score_change_of_beta{end}") for end in ("", "_low", "_high"))
             place = names.index(row.ablation) - 0.34 * (k - (len(sets) - 1) / 2)
-            style = marks(colours[image_set], decided=not low <= 1 <= high, marker=marker)
-            axis.errorbar(middle, place, xerr=[[middle - low], [high - middle]], **style)
+            style = {"decided": not low <= 1 <= high, "marker": marker}
+            draw_estimates(axis, middle, place, (low, high), colours[image_set], **style)
     end = 2 * changed.score_change_of_beta_high.max()
     axis.set(xscale="log", xlabel=r"mean change of a score over the bound $\beta$", ylim=(-0.6, len(names) - 0.4))
     axis.set_xlim(right=max(end, 2))

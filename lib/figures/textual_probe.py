@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.layout import add_note, marks, panels
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, panels
 from clip360.figures.style import (
     IMAGE_COLOURS,
     LINE,
@@ -70,9 +70,8 @@ def contrasts_by_kind(kinds: pd.DataFrame, *, interval: str) -> Figure:
         for k, (image_set, marker) in enumerate(zip(sets, MARKERS, strict=False)):
             part = kinds[(kinds.model == model) & (kinds.image_set == image_set)].set_index("kind").loc[names]
             places = [row + 0.3 * (k - (len(sets) - 1) / 2) for row in range(len(names))]
-            errors = [part.contrast - part.contrast_low, part.contrast_high - part.contrast]
-            style = marks(colours[image_set], decided=True, marker=marker)
-            axis.errorbar(part.contrast, places, xerr=errors, **style)
+            bounds = part.contrast_low, part.contrast_high
+            draw_estimates(axis, part.contrast, places, bounds, colours[image_set], marker=marker)
         axis.set_title(model_label(model))
         axis.locator_params(axis="x", nbins=5)
     axes[0, 0].set_yticks(range(len(names)), [KIND_LABELS[name] for name in names])
@@ -80,9 +79,7 @@ def contrasts_by_kind(kinds: pd.DataFrame, *, interval: str) -> Figure:
     figure.text(
         0.59, 0.24 / figure.get_figheight(), "gain on panoramas minus gain on perspective views, points", ha="center"
     )
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(sets), bbox_to_anchor=(0.59, 1)
-    )
+    add_set_legend(figure, sets, x=0.59)
     add_note(figure, interval, "each panel has its own scale")
     return figure
 

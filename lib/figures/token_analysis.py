@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.layout import Label, add_note, add_set_legend, label_ends, marks, panels
+from clip360.figures.layout import Label, add_note, add_set_legend, draw_estimates, label_ends, panels
 from clip360.figures.style import (
     LINE,
     MARKERS,
@@ -36,9 +36,9 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
         for row in table[of_panel].itertuples():
             k = sets.index(row.image_set)
             place = names.index(row.ablation) + 0.3 * (k - (len(sets) - 1) / 2)
-            errors = [[row.variance_left - row.variance_left_low], [row.variance_left_high - row.variance_left]]
-            style = marks(colours[row.image_set], row.variance_left_high < 1, MARKERS[k])
-            axis.errorbar(row.variance_left, place, xerr=errors, clip_on=False, **style)
+            bounds = row.variance_left_low, row.variance_left_high
+            style = {"decided": bounds[1] < 1, "marker": MARKERS[k], "clip_on": False}
+            draw_estimates(axis, row.variance_left, place, bounds, colours[row.image_set], **style)
         axis.set_title(f"{view_label(view)} input,\n{model_label(model)}", fontsize=7)
         axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_xlim(left=0)

@@ -7,8 +7,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from clip360.figures.layout import Label, add_note, label_ends, label_points, marks, panels
-from clip360.figures.style import BLACK, LINE, image_set_label, lam_colour, method_words
+from clip360.figures.layout import Label, add_note, draw_estimates, label_ends, label_points, panels
+from clip360.figures.style import BLACK, LINE, MARKERS, image_set_label, lam_colour, method_words
 from clip360.names import TRAINING
 from clip360.stats.tradeoff import pareto
 
@@ -57,7 +57,7 @@ def tradeoff_planes(table: pd.DataFrame, against: Mapping[str, str], *, interval
     what the intervals are. Squares are LoRA as released.
     """
     sets, height = table.image_set.unique(), 1.55
-    shape = {"left": 0.62, "top": 0.25, "bottom": 0.62, "gaps": (0.15, 0.15)}
+    shape = {"left": 0.82, "top": 0.25, "bottom": 0.62, "gaps": (0.15, 0.15)}
     heights = [height] * len(against)
     figure, axes = panels(len(against), len(sets), heights=heights, sharex=True, sharey="row", **shape)
     breadth = axes[0, 0].get_position().width * figure.get_figwidth()
@@ -70,12 +70,11 @@ def tradeoff_planes(table: pd.DataFrame, against: Mapping[str, str], *, interval
             axis.axvline(1, color="0.85", linewidth=0.8, zorder=0)
             for run in part.itertuples():
                 x, y = run.instability_ratio, getattr(run, change)
-                errors = {
-                    "xerr": [[x - run.instability_ratio_low], [run.instability_ratio_high - x]],
-                    "yerr": [[y - getattr(run, f"{change}_low")], [getattr(run, f"{change}_high") - y]],
-                }
-                style = marks(lam_colour(run.lam), decided=True, marker=METHOD_MARKERS[run.method.split(", ")[0]])
-                axis.errorbar(x, y, **errors, **style | {"markersize": 4.5, "linewidth": 0.7})
+                colour, marker = lam_colour(run.lam), METHOD_MARKERS[run.method.split(", ")[0]]
+                of_change = getattr(run, f"{change}_low"), getattr(run, f"{change}_high")
+                axis.vlines(x, *of_change, color=colour, linewidth=0.7)
+                of_ratio = run.instability_ratio_low, run.instability_ratio_high
+                draw_estimates(axis, x, y, of_ratio, colour, marker=marker, markersize=4.5)
         row[0].set_ylabel(label)
         row[0].yaxis.set_major_locator(MaxNLocator(5))
         for axis, image_set in zip(row, sets, strict=True):
@@ -101,27 +100,25 @@ def distance_curves(table: pd.DataFrame, measures: Mapping[str, str], *, interva
     intervals are. Where the lines lie on each other, the distance decides; where they lie apart, so does the rate. Marks are runs,
     in the order of their epochs.
     """
-    height = 1.5
-    shape = {"left": 0.4, "right": 0.5, "top": 0.3, "bottom": 0.6, "gaps": (0.42, 0)}
-    figure, axes = panels(1, len(measures), heights=[height], sharex=True, **shape)
+    shape = {"left": 0.4, "right": 0.1, "top": 0.5, "bottom": 0.6, "gaps": (0.42, 0)}
+    figure, axes = panels(1, len(measures), heights=[1.5], sharex=True, **shape)
     rates = sorted(table.lr.unique())
-    greys, markers = [str(0.6 * (1 - (k + 1) / len(rates))) for k in range(len(rates))], "os^Dv"
+    greys = [str(0.65 * (1 - (k + 1) / len(rates))) for k in range(len(rates))]
     for axis, (column, title) in zip(axes[0], measures.items(), strict=True):
         axis.axhline(1 if column.endswith("ratio") else 0, color=LINE, linewidth=0.8, zorder=0)
-        ends = []
         for k, (lr, part) in enumerate(table.groupby("lr")):
             part = part.sort_values("epochs")
-            errors = [part[column] - part[f"{column}_low"], part[f"{column}_high"] - part[column]]
-            style = marks(greys[k], decided=True, marker=f"{markers[k % len(markers)]}-")
-            axis.errorbar(part.distance, part[column], yerr=errors, **style)
-            ends.append(Label(f"{lr:g}", part.distance.iloc[-1], part[column].iloc[-1], greys[k]))
+            bounds = part[f"{column}_low"], part[f"{column}_high"]
+            style = {"marker": MARKERS[k % len(MARKERS)], "line": "-", "label": f"learning rate {lr:g}"}
+            draw_estimates(axis, part[column], part.distance, bounds, greys[k], upright=True, **style)
         axis.set(title=title, xlabel="distance travelled", xscale="log")
         ticks = _round_numbers(table.distance.min(), table.distance.max())
         axis.xaxis.set_major_locator(FixedLocator(ticks))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        label_ends(axis, ends, height=height, size=6.5)
-    add_note(figure, "numbers: learning rate", "marks along a line: more epochs", interval)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=len(labels))
+    add_note(figure, "marks along a line: more epochs", interval)
     return figure
 
 
@@ -146,17 +143,14 @@ def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str], *, lam: float, 
         for k, ((model, words), line) in enumerate(zip(names.items(), lines, strict=False)):
             part = tests[(tests.model == model) & (tests.image_set == image_set)]
             colour = lam_colour(lam) if k else BLACK
-            errors = [
-                part.median_abs_diff - part.median_abs_diff_low,
-                part.median_abs_diff_high - part.median_abs_diff,
-            ]
+            bounds = part.median_abs_diff_low, part.median_abs_diff_high
             places = 360 * part["shift"] + 5 * (k - (len(names) - 1) / 2)  # beside each other
-            axis.errorbar(places, part.median_abs_diff, yerr=errors, fmt=line, color=colour, lw=1, elinewidth=0.8)
+            draw_estimates(axis, part.median_abs_diff, places, bounds, colour, marker="", line=line, upright=True)
             for drawn in (True, False):
                 marked = (part.drawn == drawn).to_numpy()
                 style = {"color": colour, "mfc": colour if drawn else "white", "markersize": 3.5}
                 axis.plot(places[marked], part.median_abs_diff[marked], "o", **style)
-            ends.append(Label(words, places.iloc[-1], part.median_abs_diff.iloc[-1], colour))
+            ends.append(Label(words, 330, part.median_abs_diff.iloc[-1], colour))
         axis.set(title=image_set_label(image_set), xlabel="shift, degrees", xticks=range(90, 360, 90))
     axes[0, 0].set_ylim(bottom=0)
     label_ends(axes[0, -1], ends, height=height)

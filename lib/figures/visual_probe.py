@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MultipleLocator
 from torch import Tensor
 
-from clip360.figures.layout import add_note, marks
+from clip360.figures.layout import add_note, draw_estimates
 from clip360.figures.style import BAND, BLACK, PAGE, image_set_label, model_colours, model_label
 
 CHANGE = r"$|s - s^\delta|$"
@@ -60,11 +60,8 @@ def shift_curves(curve: pd.DataFrame, tests: pd.DataFrame, *, interval: str) -> 
         axis.annotate(r"$\beta$", (360, beta), (2, 0), textcoords="offset points", va="center", annotation_clip=False)
         for verdict in VERDICTS:
             part = tested[tested.stable == verdict]
-            errors = [
-                part.median_abs_diff - part.median_abs_diff_low,
-                part.median_abs_diff_high - part.median_abs_diff,
-            ]
-            axis.errorbar(360 * part["shift"], part.median_abs_diff, yerr=errors, **marks(colours[model], verdict))
+            bounds, style = (part.median_abs_diff_low, part.median_abs_diff_high), {"decided": verdict, "upright": True}
+            draw_estimates(axis, part.median_abs_diff, 360 * part["shift"], bounds, colours[model], **style)
         axis.xaxis.set_major_locator(MultipleLocator(90))
         axis.set_xlim(0, 360)
         if row == 0:
