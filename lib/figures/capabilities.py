@@ -73,8 +73,8 @@ def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str], *, by: s
             k = views.index(row.view)
             place = subsets.index(row.subset) + 0.3 * (k - (len(views) - 1) / 2)
             style = {"decided": row.decided, "marker": IMAGE_MARKERS.get(row.view, "o")}
-            interval_ends = row.advantage_low, row.advantage_high
-            draw_estimates(axis, row.advantage, place, interval_ends, _colour(row.view), **style)
+            bounds = row.advantage_low, row.advantage_high
+            draw_estimates(axis, row.advantage, place, bounds, _colour(row.view), **style)
         axis.set_title(title)
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set(xlim=(None, 1.05), xticks=[0, 0.5, 1], yticks=range(len(subsets)), yticklabels=subsets)
@@ -82,9 +82,8 @@ def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str], *, by: s
     axes[0, len(names) // 2].set_xlabel("advantage over chance (1: always right)")
     if len(views) > 1:
         for view in views:
-            axes[0, 0].plot(
-                [], [], IMAGE_MARKERS.get(view, "o"), color=_colour(view), markersize=3.5, label=view_label(view)
-            )
+            style = {"color": _colour(view), "markersize": 3.5, "label": view_label(view)}
+            axes[0, 0].plot([], [], IMAGE_MARKERS.get(view, "o"), **style)
         handles = axes[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="upper center", ncols=len(views), bbox_to_anchor=(0.55, 1))
     add_note(figure, "filled: exceeds chance by the corrected test", interval)
@@ -108,9 +107,9 @@ def view_cost_bars(table: pd.DataFrame, *, interval: str) -> Figure:
     for axis, (model, part) in zip(axes[0], models, strict=True):
         axis.axvline(0, color=LINE, linewidth=0.8, zorder=0)
         for place, row in enumerate(part.itertuples()):
-            change, *ends = 100 * row.change, 100 * row.change_low, 100 * row.change_high
+            bounds = 100 * row.change_low, 100 * row.change_high
             style = {"decided": row.decided, "marker": IMAGE_MARKERS.get(row.other, "o")}
-            draw_estimates(axis, change, place, tuple(ends), _colour(row.other), **style)
+            draw_estimates(axis, 100 * row.change, place, bounds, _colour(row.other), **style)
         axis.set_title(model_label(model))
         words = [f"{task_label(row.task)}, against {view_label(row.other)}" for row in part.itertuples()]
         axis.set_yticks(range(len(part)), words)
@@ -148,7 +147,7 @@ def viewpoint_curves(
                 draw_estimates(axis, part[measure], places, bounds, colour, marker="", line=line, upright=True)
                 ends.append(Label(names[model], part.level.max(), part[measure].iloc[-1], colour))
             axis.set_ylim(0, 1.02)
-            if column is axes.T[-1] or task == "shift_consistency":
+            if task == "shift_consistency":
                 label_ends(axis, ends, height=height)
         column[0].set_title(VIEWPOINTS[task, view], fontsize=7)
         column[1].locator_params(axis="x", nbins=3)

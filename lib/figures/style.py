@@ -24,18 +24,16 @@ from matplotlib import colormaps, rc_context
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from clip360.names import CROP, PANORAMA, PERSPECTIVE
-
 COLUMN, PAGE = 3.4, 7.0  # widths of figures, inches
 SMALL = 6.5  # points, the smallest letters
 MARKERS = "osD^vPX*h<>p"
 BLACK, LINE, BAND = "0.15", "0.6", "0.88"  # marks without an alternative, reference lines, areas
 
 # Blue, vermilion and amber: distinct for colour-blind readers (Wong, Nature Methods 8, 2011).
-IMAGE_COLOURS = {PANORAMA: "#0072B2", PERSPECTIVE: "#D55E00", CROP: "#E69F00"}
+IMAGE_COLOURS = {"panorama": "#0072B2", "perspective": "#D55E00", "crop": "#E69F00"}
 SET_COLOURS = {"world_outdoor": "#7A9E1F", "world_indoor": "#6B3F1D"}
 SET_COLOURS |= dict.fromkeys(("finetune", "validation", "held_out"), "#8A8A8A")
-IMAGE_MARKERS = {PANORAMA: "o", PERSPECTIVE: "s", CROP: "^"}
+IMAGE_MARKERS = {"panorama": "o", "perspective": "s", "crop": "^"}
 PART_COLOURS = {"content": "#C9B458", "position": "#332288"}
 VIEW_COLOURS = {
     "center_crop": "#222222",
