@@ -1,12 +1,12 @@
 """The style of all figures: sizes, colours, the words that stand for identifiers, and how figures are written.
 
-One colour has one meaning in all figures (``image_colours`` and so on give them by name):
+One colour has one meaning in all figures:
 
 - an image: panorama blue, perspective view orange, crop of an object amber;
 - a frozen model: magenta, the darker the more panoramas it was trained on; models from elsewhere a qualitative palette;
-- an image set: outdoors green, indoors brown, sets of no environment grey; other sets the same palette from its end;
+- an image set: outdoors green, indoors brown, sets of both grey; other sets the same palette from its end;
 - a part of the variance: content sand, position indigo;
-- a view mode: centre crop black, squash crimson, letterbox grey, wide cyan, multi-view violet;
+- a view mode: centre crop black, squash crimson, letterbox slate, wide cyan, multi-view violet;
 - λ: viridis; a loss or gain of a capability: purple to green.
 
 Verdicts have no colour: a filled mark is decided, a hollow one is not. Methods have none either: their rows name them. Black is
@@ -38,7 +38,7 @@ PART_COLOURS = {"content": "#C9B458", "position": "#332288"}
 VIEW_COLOURS = {
     "center_crop": "#222222",
     "squash": "#B2182B",
-    "letterbox": "#808080",
+    "letterbox": "#5C7C8A",
     "wide": "#33B5E5",
     "multi_view": "#7A52C7",
 }
