@@ -48,7 +48,7 @@ OTHERS = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44
 LOSS_TO_GAIN = "PRGn"  # a colour map
 MODEL = re.compile(r"clip_p(\d+)(?:_v(\d+))?(?:_r(\d+))?")  # panoramas, views, right cues, all in percent
 # Place in the colour map RdPu by the fraction of panoramas in training.
-FRACTIONS, PLACES = (0.0, 0.03, 0.3, 1.0), (0.42, 0.68, 0.92, 1.0)
+FRACTIONS, PLACES = (0.0, 0.03, 0.3, 1.0), (0.48, 0.68, 0.92, 1.0)
 
 IMAGE_SETS = {"world_outdoor": "outdoors", "world_indoor": "indoors", "finetune": "fine-tuning set"}
 VIEWS = {
@@ -119,7 +119,7 @@ def model_colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each model, by the fraction of panoramas in its training where its name says it.
 
     >>> model_colours(["clip_p00", "clip_p30", "ViT-B-32"])
-    {'clip_p00': '#f98bae', 'clip_p30': '#680172', 'ViT-B-32': '#CC6677'}
+    {'clip_p00': '#f871a4', 'clip_p30': '#680172', 'ViT-B-32': '#CC6677'}
     """
     names = list(dict.fromkeys(names))
     fractions = {name: int(match[1]) / 100 for name in names if (match := MODEL.fullmatch(name))}
