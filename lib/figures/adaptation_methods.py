@@ -67,7 +67,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, heights: dict[str, int], *, tolerance
         axis.set_xscale("log")
         axis.set_xlim(RATIOS[0] / 1.4, RATIOS[-1])
         axis.axvspan(1, RATIOS[-1], color=WORSE, linewidth=0, zorder=-1)
-        axis.xaxis.set_major_locator(FixedLocator(RATIOS))
+        axis.xaxis.set_major_locator(FixedLocator(RATIOS[:-1]))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     else:

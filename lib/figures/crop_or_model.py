@@ -73,6 +73,7 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
         axis.barh(places, position, color=PART_COLOURS["position"], height=0.62)
         axis.barh(places, content, left=position, color=PART_COLOURS["content"], height=0.62)
         bounds = part.sd_low**2, part.sd_high**2
+        axis.hlines(places, *bounds, color="white", linewidth=2.4)  # so that the interval shows on dark bars
         draw_estimates(axis, total, places, bounds, "black", marker="|", markersize=7)
         axis.locator_params(axis="x", nbins=5)
         axis.tick_params(axis="y", length=0)
