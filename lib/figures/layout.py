@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
 
 from clip360.figures.style import BLACK, MARKERS, PAGE, SMALL, image_set_label, set_colours
@@ -174,6 +175,7 @@ def label_points(axis: Axes, labels: Sequence[Label], *, size: tuple[float, floa
             "va": "center",
             "fontsize": letters,
             "color": ink(label.colour),
+            "path_effects": [withStroke(linewidth=1.5, foreground="white")],  # over lines
         }
         offset = (5 * i, j * (4 + half[1]))
         axis.annotate(
