@@ -146,8 +146,8 @@ def viewpoint_curves(
                 bounds = part[f"{measure}_low"], part[f"{measure}_high"]
                 draw_estimates(axis, part[measure], places, bounds, colour, marker="", line=line, upright=True)
                 ends.append(Label(names[model], part.level.max(), part[measure].iloc[-1], colour))
-            axis.set_ylim(0, 1.02)
             if task == "shift_consistency":
+                axis.set_ylim(top=1.02)
                 label_ends(axis, ends, height=height)
         column[0].set_title(VIEWPOINTS[task, view], fontsize=7)
         column[1].locator_params(axis="x", nbins=3)
