@@ -1,49 +1,79 @@
-"""The paper's findings over replicates."""
+"""The paper's findings here: one row for each case, outdoors and indoors beside each other."""
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clip360.figures.style import METHODS, ORANGE, PAGE, image_set_label, model_label
-from clip360.stats.claims import Claim
+from clip360.figures.layout import (
+    add_note,
+    add_set_legend,
+    draw_estimates,
+    draw_this_run,
+    interval_words,
+    name_rows,
+    panels,
+)
+from clip360.figures.style import LINE, MARKERS, method_words, model_label, set_colours
+from clip360.stats.claims import UNDECIDED, Claim
 
-ROW, BETWEEN = 0.19, 0.65  # inches: height of a case, and between two panels
+ROW, BETWEEN, LEFT = 0.2, 0.62, 1.75  # inches: height of a row, between two panels, and of the names of rows
+REFUTING = "0.94"  # the area of numbers that refute a claim
 
 
-def replicate_dots(judged: pd.DataFrame, runs: Sequence[pd.DataFrame], claims: Sequence[Claim]) -> Figure:
-    """One panel a claim, one row a case: replicates (dots), this run (ring), the mean over replicates with its interval.
+def claims_forest(judged: pd.DataFrame, claims: Sequence[Claim], *, alpha: float) -> Figure:
+    """One panel a claim, one row a model, or a model's fine-tuning: the mean over replicates, or this run, with its interval.
 
-    ``judged`` is the table of ``stats.claims.judge``, ``runs`` are the judged tables of this run and of its replicates. Lines mark
-    the numbers that decide.
+    ``judged`` is the table of ``stats.claims.judge`` with intervals at the level 1 - ``alpha``. Numbers in the grey area refute the claim; filled marks are
+    decided. A tick is this run beside the mean over replicates. Colours are image sets.
     """
-    rows = np.array([max(int((judged.claim == claim.name).sum()), 1) for claim in claims]) + 1
-    height = ROW * rows.sum() + BETWEEN * len(claims)  # inches
-    # Placed by hand: solved constraints differ in the last bits between runs, since these panels have different heights.
-    figure, axes = plt.subplots(len(claims), figsize=(PAGE, height), height_ratios=rows, layout="none")
-    edges = {"top": 1 - 0.3 * BETWEEN / height, "bottom": 0.7 * BETWEEN / height}
-    figure.subplots_adjust(left=0.43, right=0.99, hspace=BETWEEN / (ROW * rows.mean()), **edges)
-    for axis, claim in zip(axes, claims, strict=True):
-        cases = judged[judged.claim == claim.name].reset_index(drop=True)
-        keys = list(claim.by)
-        for decisive in filter(np.isfinite, (claim.above, claim.below)):
-            axis.axvline(decisive, color="0.5", linewidth=0.8)
-        for k, run in enumerate(runs):
-            rows = cases[keys].merge(claim.rows(run), on=keys, how="left").value
-            style = {"marker": "o", "linestyle": "", "markersize": 4}
-            style |= {"markerfacecolor": "none", "color": "black"} if k == 0 else {"color": "0.7", "markersize": 3}
-            axis.plot(rows, rows.index, **style, zorder=3 - (k > 0))
-        error = [cases["mean"] - cases.mean_low, cases.mean_high - cases["mean"]]
-        axis.errorbar(cases["mean"], cases.index, xerr=error, fmt="|", color=ORANGE, linewidth=1, markersize=6)
-        axis.set_yticks(cases.index, [_case_label(case) for case in cases.itertuples()])
-        axis.set(title=claim.statement, xlabel=claim.unit)
-        axis.invert_yaxis()
+    claims = [claim for claim in claims if (judged.claim == claim.name).any()]
+    sets = list(judged.image_set.unique())
+    rows = {claim.name: _rows(judged[judged.claim == claim.name]) for claim in claims}
+    shape = {"left": LEFT, "right": 0.12, "top": 0.5, "bottom": 0.6, "gaps": (0, BETWEEN)}
+    figure, axes = panels(len(claims), 1, heights=[ROW * len(rows[claim.name]) for claim in claims], **shape)
+    for axis, claim in zip(axes[:, 0], claims, strict=True):
+        _panel(axis, judged[judged.claim == claim.name], claim, rows[claim.name], sets)
+    add_set_legend(figure, sets, x=0.86)
+    count = int(judged.replicates.max())
+    words = ["grey: refutes the claim", "filled: decided", "tick: this run" if count else ""]
+    add_note(figure, *words, interval_words(alpha, replicates=count))
     return figure
 
 
-def _case_label(case) -> str:
-    method, *others = case.finetuning.split(", ")
-    finetuning = "" if case.finetuning == "none" else ", ".join(["", METHODS.get(method, method), *others])
-    return f"{model_label(case.model)}{finetuning}, {image_set_label(case.image_set)}"
+def _rows(cases: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Rows as (words, model, fine-tuning): the name of a model, then its fine-tunings if there are any."""
+    rows = []
+    for model, part in cases.groupby("model", sort=False):
+        tuned = [name for name in part.finetuning.unique() if name != "none"]
+        rows.append((model_label(model), "" if tuned else model, "none"))
+        rows += [(method_words(name), model, name) for name in tuned]
+    return rows
+
+
+def _panel(axis: Axes, cases: pd.DataFrame, claim: Claim, rows: list[tuple[str, str, str]], sets: list[str]) -> None:
+    colours, places = set_colours(sets), {(model, tuned): k for k, (_, model, tuned) in enumerate(rows) if model}
+    for case in cases.itertuples():
+        k = sets.index(case.image_set)
+        height = places[case.model, case.finetuning] + 0.36 * (k - (len(sets) - 1) / 2)
+        style = {"decided": case.case_verdict != UNDECIDED, "marker": MARKERS[k]}
+        draw_estimates(axis, case.mean, height, (case.mean_low, case.mean_high), colours[case.image_set], **style)
+        if case.replicates:
+            draw_this_run(axis, case.value, height)
+    low, high = _with_bounds(axis.get_xlim(), claim)
+    for bound, end in ((claim.above, low), (claim.below, high)):
+        if np.isfinite(bound):
+            axis.axvline(bound, color=LINE, linewidth=0.8, zorder=0)
+            axis.axvspan(end, bound, color=REFUTING, linewidth=0, zorder=-1)
+    axis.set(xlim=(low, high), xlabel=claim.unit)
+    axis.set_title(claim.statement, loc="left", weight="bold")
+    name_rows(axis, [words for words, *_ in rows], [not model for _, model, _ in rows], left=LEFT)
+
+
+def _with_bounds(limits: tuple[float, float], claim: Claim) -> tuple[float, float]:
+    """Limits of an axis, widened until they hold the numbers that decide."""
+    bounds = [bound for bound in (claim.above, claim.below) if np.isfinite(bound)]
+    margin = 0.05 * (limits[1] - limits[0])
+    return min(limits[0], *(bound - margin for bound in bounds)), max(limits[1], *(bound + margin for bound in bounds))

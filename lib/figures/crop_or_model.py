@@ -5,19 +5,31 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from clip360.figures.style import PAGE, PART_COLOURS, image_set_label, model_label, view_label
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, panels
+from clip360.figures.style import (
+    MARKERS,
+    PAGE,
+    PART_COLOURS,
+    image_set_label,
+    model_label,
+    set_colours,
+    view_label,
+)
 
-MODEL_MARKERS = "osD^vPX*h"
 RATIO_TICKS = (0.1, 0.3, 1, 3, 10, 30)
 CONTROLS = {  # controls in words
     "rendered_again": "rendered again,\nhalf a pixel turned",
     "small_shift": "small shift",
     "jpeg": "JPEG copy",
     "mirror under the centre crop": "mirror, its β\nunder the crop",
+}
+MEASURES = {  # columns of ``compare_views`` in words
+    "relative_sd": "standard deviation over shifts, ratio to that over panoramas (less is more stable)",
+    "recall": "R@1, image to text (more is better)",
 }
 
 
@@ -27,10 +39,12 @@ def view_strip(inputs: Mapping[str, Tensor], notes: Mapping[str, str]) -> Figure
     ``notes`` gives a line below the name of each view.
     """
     widths = [images.shape[0] * images.shape[3] / images.shape[2] for images in inputs.values()]
-    figure, axes = plt.subplots(1, len(inputs), figsize=(PAGE, PAGE / sum(widths) + 0.35), width_ratios=widths)
-    for axis, (view, images) in zip(axes, inputs.items(), strict=True):
+    height = (PAGE - 0.08 * (len(inputs) + 1)) / sum(widths)
+    shape = {"left": 0.02, "right": 0.02, "top": 0.36, "bottom": 0.02, "gaps": (0.08, 0)}
+    figure, axes = panels(1, len(inputs), heights=[height], width_ratios=widths, **shape)
+    for axis, (view, images) in zip(axes[0], inputs.items(), strict=True):
         axis.imshow(np.concatenate(_with_gaps(images), axis=1))
-        axis.set_title(f"{view_label(view)}\n{notes[view]}", fontsize=7)
+        axis.set_title(f"{view_label(view)}\n{notes[view]}", fontsize=7, pad=3)
         axis.axis("off")
     return figure
 
@@ -42,106 +56,98 @@ def _with_gaps(images: Tensor) -> list[np.ndarray]:
     return [part for k, array in enumerate(arrays) for part in ([white] if k else []) + [array]]
 
 
-def variance_bars(table: pd.DataFrame) -> Figure:
+def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
     """Variance of the score over shifts by view, stacked from its parts; one panel for each model and image set.
 
-    ``table`` is that of ``stats.variance_decomposition.decompose``.
+    ``table`` is that of ``stats.variance_decomposition.decompose``, ``interval`` says in words what its intervals are.
     """
-    models, sets = table.model.unique(), table.image_set.unique()
-    figure, axes = plt.subplots(
-        len(sets), len(models), sharey="col", sharex=True, squeeze=False, figsize=(PAGE, 1.5 * len(sets) + 0.7)
-    )
-    for row, image_set in enumerate(sets):
-        for column, model in enumerate(models):
-            axis = axes[row, column]
-            part = table[(table.model == model) & (table.image_set == image_set)]
-            names = [view_label(view).replace(" ", "\n").replace("-", "-\n") for view in part["view"]]
-            position, content, total = part.position_sd**2, part.content_sd**2, part.sd**2
-            axis.bar(names, position, color=PART_COLOURS["position"], width=0.65, label="position (the model's own)")
-            axis.bar(names, content, bottom=position, color=PART_COLOURS["content"], width=0.65, label="content")
-            axis.errorbar(
-                names,
-                total,
-                yerr=[total - part.sd_low**2, part.sd_high**2 - total],
-                fmt="_",
-                color="black",
-                linewidth=0.8,
-                markersize=7,
-                label="all shifts, with interval",
-            )
-            axis.tick_params(axis="x", labelsize=6)
-            if row == 0:
-                axis.set_title(model_label(model))
-        axes[row, 0].set_ylabel(f"{image_set_label(image_set)}\nvariance of $s$, points²")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return figure
-
-
-def ratios_by_control(verdicts: pd.DataFrame) -> Figure:
-    """Median change at the worst shift over β, with joint intervals, by control; a panel for each image set, a colour for each model.
-
-    ``verdicts`` is the table of ``stats.stability_bounds.verdicts_by_control`` for one view. Left of 1 a model counts as stable.
-    """
-    models, sets, controls = verdicts.model.unique(), verdicts.image_set.unique(), list(verdicts.control.unique())
-    figure, axes = plt.subplots(
-        1, len(sets), sharey=True, sharex=True, squeeze=False, figsize=(PAGE, 0.36 * len(controls) + 0.9)
-    )
-    colours = sns.color_palette("colorblind", len(models))
-    for axis, image_set in zip(axes[0], sets, strict=True):
-        for k, (model, colour, marker) in enumerate(zip(models, colours, MODEL_MARKERS, strict=False)):
-            part = verdicts[(verdicts.model == model) & (verdicts.image_set == image_set)].set_index("control")
-            place = [controls.index(control) + (k - (len(models) - 1) / 2) * 0.22 for control in part.index]
-            errors = [part.of_beta - part.of_beta_low, part.of_beta_high - part.of_beta]
-            style = {"fmt": marker, "color": colour, "markersize": 3.5, "linewidth": 0.9}
-            axis.errorbar(part.of_beta, place, xerr=errors, label=model_label(model), **style)
-        axis.axvline(1, color="black", linestyle="--", linewidth=0.8)
-        axis.set(title=image_set_label(image_set), xlabel=r"median change at the worst shift / $\beta$", xscale="log")
-        axis.set_xticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
-        axis.minorticks_off()
-        axis.set_yticks(range(len(controls)), [CONTROLS.get(control, control) for control in controls])
-    axes[0, 0].invert_yaxis()
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return figure
-
-
-def view_plane(table: pd.DataFrame) -> Figure:
-    """Relative sd of the score against recall, with intervals: each view alone (filled) and averaged over as many shifts as there are (hollow).
-
-    One panel for each model and image set. ``table`` is that of ``stats.view_comparison.compare_views``.
-    """
-    models, sets = table.model.unique(), table.image_set.unique()
-    figure, axes = plt.subplots(
-        len(sets), len(models), sharex=True, sharey=True, squeeze=False, figsize=(PAGE, 1.9 * len(sets) + 0.6)
-    )
-    colours = dict(zip(table["view"].unique(), sns.color_palette("colorblind"), strict=False))
-    markers = dict(zip(table["view"].unique(), MODEL_MARKERS, strict=False))
+    models, sets, views = table.model.unique(), table.image_set.unique(), list(table["view"].unique())
+    shape = {"left": 1.1, "right": 0.15, "top": 0.5, "bottom": 0.6, "gaps": (0.2, 0.12)}
+    heights = [0.2 * len(views)] * len(sets)
+    figure, axes = panels(len(sets), len(models), heights=heights, sharex="col", sharey=True, **shape)
     for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
         axis = axes[row, column]
-        panel = table[(table.model == model) & (table.image_set == image_set)]
-        for view, part in panel.groupby("view", sort=False):
-            for count in (1, part.n_shifts_averaged.max()):
-                point = part[part.n_shifts_averaged == count].iloc[0]
-                axis.errorbar(
-                    [point.relative_sd],
-                    [point.recall],
-                    xerr=[[point.relative_sd - point.relative_sd_low], [point.relative_sd_high - point.relative_sd]],
-                    yerr=[[point.recall - point.recall_low], [point.recall_high - point.recall]],
-                    fmt=markers[view],
-                    color=colours[view],
-                    markerfacecolor=colours[view] if count == 1 else "white",
-                    markersize=4,
-                    linewidth=0.6,
-                    label=view_label(view) if count == 1 else None,
-                )
-        axis.set_xlim(left=0)
+        part = table[(table.model == model) & (table.image_set == image_set)]
+        places = part["view"].map(views.index)
+        position, content, total = part.position_sd**2, part.content_sd**2, part.sd**2
+        axis.barh(places, position, color=PART_COLOURS["position"], height=0.62)
+        axis.barh(places, content, left=position, color=PART_COLOURS["content"], height=0.62)
+        bounds = part.sd_low**2, part.sd_high**2
+        axis.hlines(places, *bounds, color="white", linewidth=2.4)  # so that the interval shows on dark bars
+        draw_estimates(axis, total, places, bounds, "black", marker="|", markersize=7)
+        axis.locator_params(axis="x", nbins=5)
+        axis.tick_params(axis="y", length=0)
         if row == 0:
             axis.set_title(model_label(model))
         if column == 0:
-            axis.set_ylabel(f"{image_set_label(image_set)}\nR@1, image to text")
-        if row == len(sets) - 1:
-            axis.set_xlabel("sd over directions / over panoramas")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+            axis.set_ylabel(image_set_label(image_set), weight="bold")
+    axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
+    axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
+    axes[-1, len(models) // 2].set_xlabel("variance of the score over shifts, points²")
+    words = {"content": "content that enters and leaves the view", "position": "position, the model's own"}
+    handles = [Rectangle((0, 0), 1, 1, color=PART_COLOURS[name], label=label) for name, label in words.items()]
+    handles += [plt.Line2D([], [], color="black", marker="|", linestyle="", markersize=7, label="over all shifts")]
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), bbox_to_anchor=(0.57, 1))
+    add_note(figure, "each model has its own scale", interval)
+    return figure
+
+
+def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
+    """Median change at the worst shift over β, with joint intervals, by control; a panel for each model.
+
+    ``verdicts`` is the table of ``stats.stability_bounds.verdicts_by_control`` for one view. In the white area, below 1, a model counts as
+    stable; filled marks have their interval on one side. ``interval`` says in words what the intervals are.
+    """
+    models, sets, controls = verdicts.model.unique(), verdicts.image_set.unique(), list(verdicts.control.unique())
+    colours, shape = set_colours(sets), {"left": 1.2, "top": 0.45, "bottom": 0.62, "gaps": (0.15, 0)}
+    figure, axes = panels(1, len(models), heights=[0.3 * len(controls)], sharey=True, sharex=True, **shape)
+    for axis, model in zip(axes[0], models, strict=True):
+        for row in verdicts[verdicts.model == model].itertuples():
+            k = list(sets).index(row.image_set)
+            place = controls.index(row.control) + 0.34 * (k - (len(sets) - 1) / 2)
+            bounds = row.of_beta_low, row.of_beta_high
+            style = {"decided": not bounds[0] <= 1 <= bounds[1], "marker": MARKERS[k]}
+            draw_estimates(axis, row.of_beta, place, bounds, colours[row.image_set], **style)
+        axis.axvline(1, color="black", linestyle="--", linewidth=0.8, zorder=0)
+        axis.axvspan(1, 100, color="0.95", linewidth=0, zorder=-1)
+        axis.set(title=model_label(model), xscale="log", xlim=(0.07, 70))
+        axis.set_xticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
+        axis.minorticks_off()
+    axes[0, 0].set_yticks(range(len(controls)), [CONTROLS.get(control, control) for control in controls])
+    axes[0, 0].set_ylim(len(controls) - 0.5, -0.5)
+    axes[0, len(models) // 2].set_xlabel(r"median change at the worst shift over $\beta$")
+    add_set_legend(figure, sets, x=0.59)
+    add_note(figure, "white: stable", "filled: interval on one side of 1", interval)
+    return figure
+
+
+def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:
+    """How much the score varies over shifts (above), and recall (below), by view, with intervals; a column for each model.
+
+    ``table`` is that of ``stats.view_comparison.compare_views``; each view alone is drawn. ``interval`` says in words what the intervals are.
+    """
+    alone = table[table.n_shifts_averaged == 1]
+    models, sets, views = alone.model.unique(), alone.image_set.unique(), list(alone["view"].unique())
+    colours, height = set_colours(sets), 0.23 * len(views)
+    shape = {"left": 0.85, "right": 0.15, "top": 0.45, "bottom": 0.6, "gaps": (0.25, 0.55)}
+    heights = [height] * len(MEASURES)
+    figure, axes = panels(len(MEASURES), len(models), heights=heights, sharex="row", sharey=True, **shape)
+    for line, (measure, words) in zip(axes, MEASURES.items(), strict=True):
+        for axis, model in zip(line, models, strict=True):
+            for row in alone[alone.model == model].to_dict("records"):
+                k = list(sets).index(row["image_set"])
+                place = views.index(row["view"]) + 0.34 * (k - (len(sets) - 1) / 2)
+                middle, low, high = (row[f"{measure}{end}"] for end in ("", "_low", "_high"))
+                draw_estimates(axis, middle, place, (low, high), colours[row["image_set"]], marker=MARKERS[k])
+            axis.set_xlim(left=0)
+            axis.grid(axis="x", color="0.93", linewidth=0.6)
+            axis.locator_params(axis="x", nbins=5)
+            axis.tick_params(axis="y", length=0)
+        line[len(models) // 2].set_xlabel(words)
+    for axis, model in zip(axes[0], models, strict=True):
+        axis.set_title(model_label(model))
+    axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
+    axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
+    add_set_legend(figure, sets, x=0.56)
+    add_note(figure, interval)
     return figure

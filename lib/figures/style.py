@@ -1,20 +1,54 @@
-"""The style of all figures: sizes, colours, the words that stand for identifiers, and how figures are written."""
+"""The style of all figures: sizes, colours, the words that stand for identifiers, and how figures are written.
+
+One colour has one meaning in all figures:
+
+- an image: panorama blue, perspective view orange, crop of an object amber;
+- a frozen model: magenta, the darker the more panoramas it was trained on; models from elsewhere a qualitative palette;
+- an image set: outdoors green, indoors brown, sets of both grey; other sets the same palette from its end;
+- a part of the variance: content sand, position indigo;
+- a view mode: centre crop black, squash crimson, letterbox slate, wide cyan, multi-view violet;
+- λ: viridis; a loss or gain of a capability: purple to green.
+
+Verdicts have no colour: a filled mark is decided, a hollow one is not. Methods have none either: their rows name them. Black is
+what has no alternative in its figure. Colours of one meaning differ for colour-blind readers, and in grey print by lightness or marker.
+"""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import colormaps, rc_context
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 COLUMN, PAGE = 3.4, 7.0  # widths of figures, inches
-BLUE, ORANGE = "#0072B2", "#D55E00"  # distinct for colour-blind readers (Wong, Nature Methods 8, 2011)
-VIEW_COLOURS = {"panorama": BLUE, "perspective": ORANGE}
-VIEW_MARKERS = {"panorama": "o", "perspective": "s"}
-VERDICT_COLOURS = {True: BLUE, False: ORANGE}  # H0 is rejected, or not
-VERDICT_MARKERS = {True: "o", False: "s"}
-PART_COLOURS = {"content": BLUE, "position": ORANGE}  # parts of the variance over shifts
+SMALL = 6.5  # points, the smallest letters
+MARKERS = "osD^vPX*h<>p"
+BLACK, LINE, BAND = "0.15", "0.6", "0.88"  # marks without an alternative, reference lines, areas
+
+# Blue, vermilion and amber: distinct for colour-blind readers (Wong, Nature Methods 8, 2011).
+IMAGE_COLOURS = {"panorama": "#0072B2", "perspective": "#D55E00", "crop": "#E69F00"}
+SET_COLOURS = {"world_outdoor": "#7A9E1F", "world_indoor": "#6B3F1D"}
+SET_COLOURS |= dict.fromkeys(("finetune", "validation", "held_out"), "#8A8A8A")
+IMAGE_MARKERS = {"panorama": "o", "perspective": "s", "crop": "^"}
+PART_COLOURS = {"content": "#C9B458", "position": "#332288"}
+VIEW_COLOURS = {
+    "center_crop": "#222222",
+    "squash": "#B2182B",
+    "letterbox": "#5C7C8A",
+    "wide": "#33B5E5",
+    "multi_view": "#7A52C7",
+}
+VIEW_MARKERS = dict(zip(VIEW_COLOURS, MARKERS, strict=False))
+# For names that the project does not know: the muted palette of Paul Tol (SRON/EPS/TN/09-002).
+OTHERS = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
+LOSS_TO_GAIN = "PRGn"  # a colour map
+MODEL = re.compile(r"clip_p(\d+)(?:_v(\d+))?(?:_r(\d+))?")  # panoramas, views, right cues, all in percent
+# Place in the colour map RdPu by the fraction of panoramas in training.
+FRACTIONS, PLACES = (0.0, 0.03, 0.3, 1.0), (0.48, 0.68, 0.92, 1.0)
 
 IMAGE_SETS = {"world_outdoor": "outdoors", "world_indoor": "indoors", "finetune": "fine-tuning set"}
 VIEWS = {
@@ -27,6 +61,8 @@ METHODS = {
     "lora_attention": "LoRA, attention",
     "single_pass": "frozen",
     "single_pass_canonical_yaw": "frozen, canonical yaw",
+    "omniview": "Omniview-Tuning",
+    "mlp_head": "MLP head",
 }
 
 RUNS = {  # beginnings of the names of fine-tuning runs
@@ -41,7 +77,7 @@ def set_style() -> None:
     """One style for all figures; the same input gives the same bytes."""
     sns.set_theme(
         style="ticks",
-        palette="colorblind",
+        palette=[*IMAGE_COLOURS.values(), *OTHERS],
         rc={
             "font.size": 8,
             "axes.labelsize": 8,
@@ -52,6 +88,12 @@ def set_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.linewidth": 0.6,
+            "xtick.major.size": 3,
+            "ytick.major.size": 3,
+            "xtick.major.width": 0.6,
+            "ytick.major.width": 0.6,
+            "legend.frameon": False,
+            "hatch.linewidth": 0.4,
             "figure.constrained_layout.use": True,
             "figure.dpi": 110,
             "svg.hashsalt": "clip360",
@@ -62,13 +104,56 @@ def set_style() -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write path.svg and path.png without dates or versions."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-    figure.savefig(path.with_suffix(".png"), dpi=200, metadata={"Software": None})
+    # After its first file, matplotlib gives a figure whose panels were placed by hand the default layout.
+    with rc_context({"figure.constrained_layout.use": False}):
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+        figure.savefig(path.with_suffix(".png"), dpi=200, metadata={"Software": None})
 
 
 def rounded(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     """Numbers rounded for display, so that a rendered table does not depend on the last bits."""
     return frame.apply(lambda column: np.round(column, digits) if column.dtype.kind == "f" else column)
+
+
+def model_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each model, by the fraction of panoramas in its training where its name says it.
+
+    >>> model_colours(["clip_p00", "clip_p30", "ViT-B-32"])
+    {'clip_p00': '#f871a4', 'clip_p30': '#680172', 'ViT-B-32': '#CC6677'}
+    """
+    names = list(dict.fromkeys(names))
+    fractions = {name: int(match[1]) / 100 for name in names if (match := MODEL.fullmatch(name))}
+    known = {name: to_hex(colormaps["RdPu"](np.interp(x, FRACTIONS, PLACES))) for name, x in fractions.items()}
+    return _with_others(names, known, OTHERS)
+
+
+def set_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each image set.
+
+    >>> set_colours(["world_indoor", "360_real"])
+    {'world_indoor': '#6B3F1D', '360_real': '#AA4499'}
+    """
+    return _with_others(names, SET_COLOURS, OTHERS[::-1])
+
+
+def view_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each view mode.
+
+    >>> view_colours(["squash"])
+    {'squash': '#B2182B'}
+    """
+    return _with_others(names, VIEW_COLOURS, OTHERS)
+
+
+def lam_colour(lam: float) -> tuple[float, float, float, float]:
+    """The colour of λ from 0 to 1; the yellow end of the map, invisible on white, is left out."""
+    return colormaps["viridis"](0.9 * lam)
+
+
+def _with_others(names: Iterable[str], known: Mapping[str, str], others: tuple[str, ...]) -> dict[str, str]:
+    names = list(dict.fromkeys(names))
+    unknown = [name for name in names if name not in known]
+    return {name: known.get(name) or others[unknown.index(name) % len(others)] for name in names}
 
 
 def model_label(name: str, *, separator: str = ", ") -> str:
@@ -79,7 +164,7 @@ def model_label(name: str, *, separator: str = ", ") -> str:
     >>> model_label("clip_p00_v70"), model_label("clip_p30_r75")
     ('CLIP, 0 % panoramas, 70 % of the views', 'CLIP, 30 % panoramas, 75 % right cues')
     """
-    if match := re.fullmatch(r"clip_p(\d+)(?:_v(\d+))?(?:_r(\d+))?", name):
+    if match := MODEL.fullmatch(name):
         panoramas, views, reliability = match.groups()
         words = ["CLIP", f"{int(panoramas)} % panoramas"]
         words += [f"{int(views)} % of the views"] if views else []
@@ -129,8 +214,10 @@ def view_label(name: str) -> str:
 def method_words(name: str) -> str:
     """An adaptation method's name in words, with its view where it has one.
 
-    >>> method_words("lora_attention"), method_words("distilled_tower, squash")
-    ('LoRA, attention', 'distilled tower, squash')
+    >>> method_words("lora_attention"), method_words("distilled_tower, squash"), method_words("average_8")
+    ('LoRA, attention', 'distilled tower, squash', 'mean over 8 shifts')
     """
     method, *views = name.split(", ")
-    return ", ".join([METHODS.get(method, method.replace("_", " ")), *map(view_label, views)])
+    mean = re.fullmatch(r"average_(\d+)", method)
+    words = f"mean over {mean[1]} shifts" if mean else METHODS.get(method, method.replace("_", " "))
+    return ", ".join([words, *map(view_label, views)])

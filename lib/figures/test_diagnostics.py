@@ -3,11 +3,13 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from scipy.stats import beta, norm
 
-from clip360.figures.style import PAGE, image_set_label, model_label
+from clip360.figures.layout import add_note
+from clip360.figures.style import MARKERS, PAGE, image_set_label, model_label, set_colours
+
+LABELS = {"textual": "$s - s^u$, standardised", "visual": r"$|s - s^\delta|$, standardised"}
 
 
 def qq_plots(pairs: pd.DataFrame, *, alpha: float) -> Figure:
@@ -17,24 +19,20 @@ def qq_plots(pairs: pd.DataFrame, *, alpha: float) -> Figure:
     differences lie with probability 1 - α, point by point (quantiles of order statistics are beta quantiles).
     """
     experiments, models, sets = (pairs[name].unique() for name in ("experiment", "model", "image_set"))
-    figure, axes = plt.subplots(
-        len(experiments),
-        len(models),
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-        figsize=(PAGE, 1.9 * len(experiments) + 0.4),
-    )
+    colours, size = set_colours(sets), (PAGE, 1.8 * len(experiments) + 0.6)
+    shape = len(experiments), len(models)
+    figure, axes = plt.subplots(*shape, sharex=True, sharey="row", squeeze=False, figsize=size)
     for (row, experiment), (column, model) in ((r, c) for r in enumerate(experiments) for c in enumerate(models)):
         axis = axes[row, column]
         of_panel = pairs[(pairs.experiment == experiment) & (pairs.model == model)]
-        for image_set, colour, marker in zip(sets, sns.color_palette("colorblind"), "os^Dv", strict=False):
+        for image_set, marker in zip(sets, MARKERS, strict=False):
             part = of_panel[of_panel.image_set == image_set]
             difference = np.sort(part.x - part.y if experiment == "textual" else (part.x - part.y).abs())
             n = len(difference)
             place = norm.ppf((np.arange(1, n + 1) - 0.5) / n)
             standard = (difference - difference.mean()) / difference.std(ddof=1)
-            axis.plot(place, standard, marker, color=colour, markersize=1.6, label=image_set_label(image_set))
+            style = {"color": colours[image_set], "markersize": 2.2, "markeredgewidth": 0}
+            axis.plot(place, standard, marker, label=image_set_label(image_set), **style)
         low, high = (
             norm.ppf(beta.ppf(q, np.arange(1, n + 1), np.arange(n, 0, -1))) for q in (alpha / 2, 1 - alpha / 2)
         )
@@ -47,8 +45,6 @@ def qq_plots(pairs: pd.DataFrame, *, alpha: float) -> Figure:
     for axis, experiment in zip(axes[:, 0], experiments, strict=True):
         axis.set_ylabel(LABELS[experiment])
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, markerscale=3)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), markerscale=2)
+    add_note(figure, f"grey: where {100 * (1 - alpha):g} % of normal differences lie")
     return figure
-
-
-LABELS = {"textual": "$s - s^u$, standardised", "visual": r"$|s - s^\delta|$, standardised"}

@@ -2,87 +2,105 @@
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.style import PAGE, image_set_label, model_label, view_label
+from clip360.figures.layout import Label, add_note, add_set_legend, draw_estimates, label_ends, panels
+from clip360.figures.style import (
+    LINE,
+    MARKERS,
+    PAGE,
+    model_colours,
+    model_label,
+    set_colours,
+    view_label,
+)
+
+EMBEDDINGS = {"own": "-", "circular": "--"}  # positional embedding: line
 
 
-def ablation_dots(table: pd.DataFrame) -> Figure:
-    """Variance left after each ablation, over that of the network as it is, with intervals; a panel for each view.
+def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
+    """Variance left after each ablation, over that of the network as it is, with intervals; a panel for each view and model.
 
-    ``table`` is that of ``stats.token_analysis.positional_ablations``.
+    ``table`` is that of ``stats.token_analysis.positional_ablations``, ``interval`` says in words what its intervals are. Filled marks: the interval lies below 1.
     """
-    views = table["view"].unique()
-    figure, axes = plt.subplots(1, len(views), sharey=True, sharex=True, squeeze=False, figsize=(PAGE, 2.3))
     names = [name for name in table.ablation.unique() if name != "baseline"]
-    groups = list(table[["model", "image_set"]].drop_duplicates().itertuples(index=False, name=None))
-    colours = dict(zip(table.model.unique(), sns.color_palette("colorblind"), strict=False))
-    markers = dict(zip(table.image_set.unique(), "osD^v", strict=False))
-    for axis, view in zip(axes[0], views, strict=True):
-        for k, (model, image_set) in enumerate(groups):
-            part = table[(table["view"] == view) & (table.model == model) & (table.image_set == image_set)]
-            part = part.set_index("ablation").loc[names]
-            place = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.12
-            left = part.variance_left
-            axis.errorbar(
-                left,
-                place,
-                xerr=[left - part.variance_left_low, part.variance_left_high - left],
-                fmt=markers[image_set],
-                color=colours[model],
-                markersize=3,
-                linewidth=0.8,
-                label=f"{model_label(model)}, {image_set_label(image_set)}",
-            )
-        axis.axvline(1, color="0.7", linewidth=0.8)
-        axis.set(title=view_label(view), xlabel="variance left", xlim=(0, None))
-        axis.set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
-    axes[0, 0].invert_yaxis()
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    cells = [(view, model) for view in table["view"].unique() for model in table.model.unique()]
+    sets = list(table.image_set.unique())
+    colours, shape = set_colours(sets), {"left": 1.25, "top": 0.62, "bottom": 0.6, "gaps": (0.15, 0)}
+    figure, axes = panels(1, len(cells), heights=[0.34 * len(names)], sharey=True, sharex=True, **shape)
+    for axis, (view, model) in zip(axes[0], cells, strict=True):
+        axis.axvline(1, color=LINE, linewidth=0.8, zorder=0)
+        of_panel = (table["view"] == view) & (table.model == model) & table.ablation.isin(names)
+        for row in table[of_panel].itertuples():
+            k = sets.index(row.image_set)
+            place = names.index(row.ablation) + 0.3 * (k - (len(sets) - 1) / 2)
+            bounds = row.variance_left_low, row.variance_left_high
+            style = {"decided": bounds[1] < 1, "marker": MARKERS[k], "clip_on": False}
+            draw_estimates(axis, row.variance_left, place, bounds, colours[row.image_set], **style)
+        axis.set_title(f"{view_label(view)} input,\n{model_label(model)}", fontsize=7)
+        axis.locator_params(axis="x", nbins=4)
+    axes[0, 0].set_xlim(left=0)
+    axes[0, 0].set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    figure.text(
+        0.59, 0.24 / figure.get_figheight(), "variance left, as a fraction of the intact network's", ha="center"
+    )
+    add_set_legend(figure, sets, x=0.59)
+    add_note(figure, "filled: interval below 1", interval)
     return figure
 
 
-def layer_lines(table: pd.DataFrame) -> Figure:
+def layer_lines(table: pd.DataFrame, *, interval: str) -> Figure:
     """Change of the patch tokens, moved back to their places, from layer to layer: a panel for each view.
 
-    ``table`` is that of ``stats.token_analysis.token_changes_by_layer``. One colour for each model; full lines are the
+    ``table`` is that of ``stats.token_analysis.token_changes_by_layer``, ``interval`` says in words what its intervals are. One colour for each model; full lines are the
     learned positional embedding, dashed lines the circular one.
     """
-    views = table["view"].unique()
-    figure, axes = plt.subplots(1, len(views), sharey=True, squeeze=False, figsize=(PAGE, 2.3))
+    views, models, height = table["view"].unique(), table.model.unique(), 1.6
+    colours, last = model_colours(models), table.layer.max()
+    shape = {"left": 0.55, "right": 1.55, "top": 0.25, "bottom": 0.6, "gaps": (0.15, 0)}
+    figure, axes = panels(1, len(views), heights=[height], sharey=True, **shape)
     for axis, view in zip(axes[0], views, strict=True):
-        for colour, model in zip(sns.color_palette("colorblind"), table.model.unique(), strict=False):
-            for kind, style in (("own", "-"), ("circular", "--")):
-                of_model = (table["view"] == view) & (table.model == model)
-                part = table[of_model & (table.positional_embedding == kind)]
-                part = part.groupby("layer")[["change", "change_low", "change_high"]].mean()
-                label = f"{model_label(model)}, {kind}"
-                axis.plot(part.index, part.change, style, color=colour, linewidth=1.2, label=label)
-                axis.fill_between(part.index, part.change_low, part.change_high, color=colour, alpha=0.2, linewidth=0)
-        axis.set(title=view_label(view), xlabel="block (0: patches)", xticks=sorted(table.layer.unique()))
-    axes[0, 0].set_ylabel(r"$1 - \cos$ of tokens")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        ends = []
+        for model, kind in ((model, kind) for model in models for kind in EMBEDDINGS):
+            part = table[(table["view"] == view) & (table.model == model) & (table.positional_embedding == kind)]
+            part = part.groupby("layer")[["change", "change_low", "change_high"]].mean()
+            colour, words = colours[model], f"{model_label(model).removeprefix('CLIP, ')}, {kind}"
+            axis.plot(part.index, part.change, EMBEDDINGS[kind], color=colour, linewidth=1.2)
+            axis.fill_between(part.index, part.change_low, part.change_high, color=colour, alpha=0.15, linewidth=0)
+            ends.append(Label(words, last, part.change.loc[last], colour))
+        axis.set(title=f"{view_label(view)} input", xlabel="block (0: patches)", xticks=sorted(table.layer.unique()))
+        axis.set(xlim=(0, last), ylim=(0, None))
+    label_ends(axes[0, -1], ends, height=height)
+    axes[0, 0].set_ylabel(r"change of tokens, $1 - \cos$")
+    add_note(figure, "full: own positional embedding, dashed: circular", f"bands: {interval}")
     return figure
 
 
 def token_maps(maps: Mapping[str, Tensor], panorama: Tensor) -> Figure:
-    """How far each patch's token moves: maps [rows, columns] by title beside the panorama uint8 [3, H, 2H], on one scale of colour."""
-    figure, axes = plt.subplots(2, -(-(len(maps) + 1) // 2), figsize=(PAGE, PAGE / 2 + 0.2))
+    """Which patches' tokens move most: maps [rows, columns] by title beside the panorama uint8 [3, H, 2H] and its patches.
+
+    A map is drawn relative to its own mean, which its title gives, so that all share one scale.
+    """
+    breadth = (PAGE - 0.95) / 2
+    shape = {"left": 0.05, "right": 0.8, "top": 0.25, "bottom": 0.05, "gaps": (0.1, 0.3)}
+    n_rows = -(-(len(maps) + 1) // 2)
+    figure, axes = panels(n_rows, 2, heights=[breadth / 2] * n_rows, **shape)
+    first, *others = axes.flat
+    relative = {title: (part / part.mean()).numpy() for title, part in maps.items()}
+    rows, columns = next(iter(relative.values())).shape
+    first.imshow(panorama.permute(1, 2, 0).numpy(), extent=(0, columns, rows, 0), aspect="auto")
+    first.hlines(range(1, rows), 0, columns, color="white", linewidth=0.5)
+    first.vlines(range(1, columns), 0, rows, color="white", linewidth=0.5)
+    first.set_title("the panorama and its patches")
+    top = max(part.max() for part in relative.values())
+    for axis, (title, part) in zip(others, relative.items(), strict=False):
+        shown = axis.imshow(part, extent=(0, columns, rows, 0), cmap="Greys", vmin=0, vmax=top, aspect="auto")
+        axis.set_title(rf"{title} (mean $1-\cos$: {maps[title].mean().item():.2g})")
     for axis in axes.flat:
         axis.axis("off")
-    first, *others = axes.flat
-    first.imshow(panorama.permute(1, 2, 0).numpy(), extent=(0, 2, 1, 0))
-    first.set_title("the panorama")
-    top = max(part.max().item() for part in maps.values())
-    for axis, (title, part) in zip(others, maps.items(), strict=False):
-        shown = axis.imshow(part.numpy(), extent=(0, 2, 1, 0), cmap="cividis", vmin=0, vmax=top)
-        axis.set_title(title)
-    figure.colorbar(shown, ax=axes, shrink=0.6, label=r"change of tokens, $1-\cos$")
+    bar = figure.add_axes((1 - 0.7 / PAGE, 0.25, 0.1 / PAGE, 0.5))
+    figure.colorbar(shown, cax=bar, label="change of a token over the mean change")
     return figure

@@ -2,40 +2,43 @@
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from clip360.figures.style import PAGE, image_set_label, method_words
+from clip360.figures.layout import Label, add_note, draw_estimates, label_ends, label_points, panels
+from clip360.figures.style import BLACK, LINE, MARKERS, image_set_label, lam_colour, method_words
 from clip360.names import TRAINING
 from clip360.stats.tradeoff import pareto
 
-MARKERS = {"lora_as_released": "s", "lora_attention": "o"}
-LOSSES = {"loss": "$L$", "consistency": r"charb$(s_\theta^\Delta, s_\theta)$", "anchor": r"charb$(s_\theta^\Delta, s)$"}
+METHOD_MARKERS = {"lora_as_released": "s", "lora_attention": "o"}
+LOSSES = {
+    "loss": "loss $L$",
+    "consistency": "consistency:\nto its own score",
+    "anchor": "anchor:\nto the frozen score",
+    "gradient_norm": "gradient norm",
+}
 LABELLED = (1, 1.5, 2, 3, 5, 7)  # multiples of powers of ten, on logarithmic axes
-LAMBDA = "viridis"  # of λ from 0 to 1: ordered in grey print too
 
 
 def training_curves(logs: Mapping[str, pd.DataFrame], lambdas: Mapping[str, float], *, window: int = 10) -> Figure:
-    """Loss, its two parts and the gradient norm by step, for every run; the colour is λ.
+    """Loss, its two parts and the gradient norm by step, for every run; the colour is λ, which stands at the end of each curve.
 
     ``logs`` and ``lambdas`` are by run; curves are smoothed by a moving mean over ``window`` steps.
     """
-    panels = {**LOSSES, "gradient_norm": "gradient norm"}
-    figure, axes = plt.subplots(1, len(panels), figsize=(PAGE, 2.1), sharex=True)
-    colours = plt.get_cmap(LAMBDA)
-    for axis, (column, title) in zip(axes, panels.items(), strict=True):
+    height, gaps = 1.5, (0.5, 0)
+    figure, axes = panels(1, len(LOSSES), heights=[height], left=0.4, right=0.35, top=0.4, bottom=0.42, gaps=gaps)
+    for axis, (column, title) in zip(axes[0], LOSSES.items(), strict=True):
+        ends = []
         for run, log in logs.items():
-            smooth = log[column].rolling(window, min_periods=1).mean()
-            lam = lambdas[run]
-            axis.plot(smooth, color=colours(0.9 * lam), linewidth=1, label=rf"$\lambda = {lam:g}$")
+            smooth, lam = log[column].rolling(window, min_periods=1).mean(), lambdas[run]
+            axis.plot(smooth, color=lam_colour(lam), linewidth=1)
+            ends.append(Label(f"{lam:g}", smooth.index[-1], smooth.iloc[-1], lam_colour(lam)))
         axis.set(title=title, xlabel="step", yscale="log")
         _label_logarithms(axis.yaxis)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        label_ends(axis, ends, height=height)
+        axis.annotate(r"$\lambda$", (1, 1), (5, 4), xycoords="axes fraction", textcoords="offset points")
     return figure
 
 
@@ -46,107 +49,111 @@ def _label_logarithms(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
-def tradeoff_plane(table: pd.DataFrame, *, against: str, label: str) -> Figure:
-    """Instability against a change of capability, one panel for each image set: λ in colour, the Pareto front as a line.
+def tradeoff_planes(table: pd.DataFrame, against: Mapping[str, str], *, interval: str) -> Figure:
+    """Changes against instability: a column of panels for each image set, a row for each change; λ stands beside each run.
 
     ``table`` is that of ``stats.tradeoff.tradeoff_table`` for runs of one frozen model under one view; the frozen model lies at
-    (1, 0), where the grey lines cross. ``against`` is the column of the change and ``label`` its name on the axis.
+    (1, 0), where the grey lines cross. ``against`` maps columns of changes to their names on the axis, ``interval`` says in words
+    what the intervals are. Squares are LoRA as released.
     """
-    sets = table.image_set.unique()
-    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.8))
-    colours = plt.get_cmap(LAMBDA)
+    sets, height = table.image_set.unique(), 1.55
+    shape = {"left": 0.82, "top": 0.25, "bottom": 0.62, "gaps": (0.15, 0.15)}
+    heights = [height] * len(against)
+    figure, axes = panels(len(against), len(sets), heights=heights, sharex=True, sharey="row", **shape)
+    breadth = axes[0, 0].get_position().width * figure.get_figwidth()
+    for row, (change, label) in zip(axes, against.items(), strict=True):
+        for axis, image_set in zip(row, sets, strict=True):
+            part = table[table.image_set == image_set]
+            front = part[pareto(part, lower="instability_ratio", higher=change)].sort_values("instability_ratio")
+            axis.plot(front.instability_ratio, front[change], color="0.75", linewidth=1, zorder=1)
+            axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+            axis.axvline(1, color="0.85", linewidth=0.8, zorder=0)
+            for run in part.itertuples():
+                x, y = run.instability_ratio, getattr(run, change)
+                colour, marker = lam_colour(run.lam), METHOD_MARKERS[run.method.split(", ")[0]]
+                of_change = getattr(run, f"{change}_low"), getattr(run, f"{change}_high")
+                axis.vlines(x, *of_change, color=colour, linewidth=0.7)
+                of_ratio = run.instability_ratio_low, run.instability_ratio_high
+                draw_estimates(axis, x, y, of_ratio, colour, marker=marker, markersize=4.5)
+        row[0].set_ylabel(label)
+        row[0].yaxis.set_major_locator(MaxNLocator(5))
+        for axis, image_set in zip(row, sets, strict=True):
+            axis.set_xlim(0, None)
+            part = table[table.image_set == image_set].itertuples()
+            labels = [Label(f"{run.lam:g}", run.instability_ratio, getattr(run, change), BLACK) for run in part]
+            label_points(axis, labels, size=(breadth, height))
     for axis, image_set in zip(axes[0], sets, strict=True):
-        part = table[table.image_set == image_set]
-        front = part[pareto(part, lower="instability_ratio", higher=against)].sort_values("instability_ratio")
-        axis.plot(front.instability_ratio, front[against], color="0.6", linewidth=1, zorder=1)
-        axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
-        axis.axvline(1, color="0.85", linewidth=0.8, zorder=0)
-        for row in part.itertuples():
-            x, y = row.instability_ratio, getattr(row, against)
-            axis.errorbar(
-                x,
-                y,
-                xerr=[[x - row.instability_ratio_low], [row.instability_ratio_high - x]],
-                yerr=[[y - getattr(row, f"{against}_low")], [getattr(row, f"{against}_high") - y]],
-                fmt=MARKERS[row.method.split(", ")[0]],
-                color=colours(0.9 * row.lam),
-                markersize=5,
-                linewidth=0.8,
-            )
-        trained = ", trained on" if (part.role == TRAINING).all() else ""
-        axis.set(
-            title=f"{image_set_label(image_set)}{trained}", xlabel="instability, relative to frozen", xlim=(0, None)
-        )
-    axes[0, 0].set_ylabel(label)
-    handles = [
-        plt.Line2D(
-            [], [], color=colours(0.9 * lam), marker="o", linestyle="", markersize=5, label=rf"$\lambda={lam:g}$"
-        )
-        for lam in sorted(table.lam.unique())
-    ]
-    handles += [
-        plt.Line2D([], [], color="0.3", marker=MARKERS[name], linestyle="", markersize=5, label=method_words(name))
-        for name in table.method.str.split(", ").str[0].unique()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, columnspacing=0.9)
+        trained = (table[table.image_set == image_set].role == TRAINING).all()
+        axis.set_title(f"{image_set_label(image_set)}{', trained on' if trained else ''}")
+    for axis in axes[-1]:
+        axis.set_xlabel("instability, ratio to frozen")
+    methods = table.method.str.split(", ").str[0].unique()
+    shapes = [f"{'squares' if METHOD_MARKERS[name] == 's' else 'circles'}: {method_words(name)}" for name in methods]
+    add_note(figure, r"numbers: $\lambda$", *shapes, "line: Pareto front", interval)
     return figure
 
 
-def distance_curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def distance_curves(table: pd.DataFrame, measures: Mapping[str, str], *, interval: str) -> Figure:
     """What happens as weights travel: one panel for each measure, one line for each learning rate.
 
-    ``table`` is that of ``stats.tradeoff.distance_table``, ``panels`` maps its columns to labels. Where the lines lie on each other,
-    the distance decides; where they lie apart, so does the rate. Marks are runs, in the order of their epochs.
+    ``table`` is that of ``stats.tradeoff.distance_table``, ``measures`` maps its columns to titles, ``interval`` says in words what the
+    intervals are. Where the lines lie on each other, the distance decides; where they lie apart, so does the rate. Marks are runs,
+    in the order of their epochs.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(PAGE, 2.4), sharex=True)
-    colours = sns.color_palette("colorblind")
-    for axis, (column, label) in zip(axes, panels.items(), strict=True):
-        axis.axhline(1 if column.endswith("ratio") else 0, color="0.85", linewidth=0.8, zorder=0)
-        for (lr, part), colour, marker in zip(table.groupby("lr"), colours, "os^D", strict=False):
-            epochs = ", ".join(part.epochs.map(str))
-            low, high = part[column] - part[f"{column}_low"], part[f"{column}_high"] - part[column]
-            axis.errorbar(
-                part.distance,
-                part[column],
-                yerr=[low, high],
-                fmt=f"{marker}-",
-                color=colour,
-                markersize=4,
-                linewidth=1,
-                label=f"learning rate {lr:g}: {epochs} epochs",
-            )
-        axis.set(title=label, xlabel="distance travelled", xscale="log")
-        _label_logarithms(axis.xaxis)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), frameon=False)
+    shape = {"left": 0.4, "right": 0.1, "top": 0.5, "bottom": 0.6, "gaps": (0.42, 0)}
+    figure, axes = panels(1, len(measures), heights=[1.5], sharex=True, **shape)
+    rates = sorted(table.lr.unique())
+    greys = [str(0.65 * (1 - (k + 1) / len(rates))) for k in range(len(rates))]
+    for axis, (column, title) in zip(axes[0], measures.items(), strict=True):
+        axis.axhline(1 if column.endswith("ratio") else 0, color=LINE, linewidth=0.8, zorder=0)
+        for k, (lr, part) in enumerate(table.groupby("lr")):
+            part = part.sort_values("epochs")
+            bounds = part[f"{column}_low"], part[f"{column}_high"]
+            style = {"marker": MARKERS[k % len(MARKERS)], "line": "-", "label": f"learning rate {lr:g}"}
+            draw_estimates(axis, part[column], part.distance, bounds, greys[k], upright=True, **style)
+        axis.set(title=title, xlabel="distance travelled", xscale="log")
+        ticks = _round_numbers(table.distance.min(), table.distance.max())
+        axis.xaxis.set_major_locator(FixedLocator(ticks))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=len(labels))
+    add_note(figure, "marks along a line: more epochs", interval)
     return figure
 
 
-def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+def _round_numbers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within a range, and the two next to it."""
+    numbers = [base * 10.0**power for power in range(-6, 7) for base in (1, 2, 5)]
+    return [x for x in numbers if low / 1.5 <= x <= high * 1.5]
+
+
+def unseen_shifts(tests: pd.DataFrame, names: Mapping[str, str], *, lam: float, interval: str) -> Figure:
     """Median |s - s^δ| at every tested shift, for models trained on all shifts, on a part of them, and on none.
 
-    ``tests`` is the table of ``stats.tradeoff.finetuned_shift_tests``; ``names`` gives the legend for each model; filled
-    marks are shifts from the range that training drew from.
+    ``tests`` is the table of ``stats.tradeoff.finetuned_shift_tests``; ``names`` gives the words for each model, the frozen one first;
+    ``lam`` is λ of the others, ``interval`` says in words what the intervals are. Filled marks are shifts from the range that training drew from.
     """
-    sets = tests.image_set.unique()
-    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.3))
-    colours = sns.color_palette("colorblind")
+    sets, height = tests.image_set.unique(), 1.6
+    shape = {"left": 0.45, "right": 1.3, "top": 0.25, "bottom": 0.6, "gaps": (0.15, 0)}
+    figure, axes = panels(1, len(sets), heights=[height], sharey=True, **shape)
+    lines = ["-", "-", "--", ":", "-."]
     for axis, image_set in zip(axes[0], sets, strict=True):
-        for colour, (model, name) in zip(colours, names.items(), strict=False):
+        ends = []
+        for k, ((model, words), line) in enumerate(zip(names.items(), lines, strict=False)):
             part = tests[(tests.model == model) & (tests.image_set == image_set)]
-            low = part.median_abs_diff - part.median_abs_diff_low
-            high = part.median_abs_diff_high - part.median_abs_diff
-            line = {"color": colour, "linewidth": 1, "elinewidth": 0.8, "label": name}
-            axis.errorbar(360 * part["shift"], part.median_abs_diff, yerr=[low, high], **line)
-            for drawn, face in ((True, colour), (False, "white")):
-                marked = part[part.drawn == drawn]
-                place, height = 360 * marked["shift"], marked.median_abs_diff
-                axis.plot(place, height, "o", color=colour, markerfacecolor=face, markersize=4)
-        axis.set(title=image_set_label(image_set), xlabel="shift, degrees", xticks=range(45, 360, 90))
-    axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
+            colour = lam_colour(lam) if k else BLACK
+            bounds = part.median_abs_diff_low, part.median_abs_diff_high
+            places = 360 * part["shift"] + 5 * (k - (len(names) - 1) / 2)  # beside each other
+            draw_estimates(axis, part.median_abs_diff, places, bounds, colour, marker="", line=line, upright=True)
+            for drawn in (True, False):
+                marked = (part.drawn == drawn).to_numpy()
+                style = {"color": colour, "mfc": colour if drawn else "white", "markersize": 3.5}
+                axis.plot(places[marked], part.median_abs_diff[marked], "o", **style)
+            ends.append(Label(words, 330, part.median_abs_diff.iloc[-1], colour))
+        axis.set(title=image_set_label(image_set), xlabel="shift, degrees", xticks=range(90, 360, 90))
     axes[0, 0].set_ylim(bottom=0)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        [handle[0] for handle in handles], labels, loc="outside lower center", ncols=len(labels), frameon=False
-    )
+    label_ends(axes[0, -1], ends, height=height)
+    axes[0, 0].set_ylabel(r"median $|s - s^\delta|$, points")
+    add_note(figure, "filled: shifts that training drew", interval)
     return figure
