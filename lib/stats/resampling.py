@@ -25,7 +25,7 @@ def bootstrap_intervals(x: np.ndarray, statistics: Sequence[Statistic], *, infer
     n, rng = x.shape[-1], np.random.default_rng(inference.seed)
     resampled = [np.empty((len(x), inference.n_bootstrap)) for _ in statistics]
     for block in _blocks(inference.n_bootstrap, x.size):
-        samples = x[:, rng.integers(n, size=(block.stop - block.start, n))]
+        samples = np.take(x, rng.integers(n, size=(block.stop - block.start, n)), axis=-1)
         for values, statistic in zip(resampled, statistics, strict=True):
             values[:, block] = statistic(samples)
     return [percentiles(values, inference.alpha) for values in resampled]
