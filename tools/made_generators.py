@@ -110,7 +110,21 @@ def compare_generators(folder: Path, names: list[str], model: Path, *, has_refer
             report_folder,
         )
     reference = ["--reference", folder / "sets" / REFERENCE] if has_reference else []
-    run("compare", *reports, "--model", model, *reference, "--groups", "whole", "--alpha", ALPHA, "--out", out)
+    run(
+        "compare",
+        *reports,
+        "--model",
+        model,
+        *reference,
+        "--baseline",
+        INTACT,
+        "--groups",
+        "whole",
+        "--alpha",
+        ALPHA,
+        "--out",
+        out,
+    )
     return out
 
 
@@ -206,8 +220,9 @@ def main(*arguments: str) -> None:
         source = open_panoramas(options.panoramas)
     else:
         render = partial(render_panoramas, split="probe", environment=None, height=256, format_cues=FORMAT_CUES)
-        write_image_set(options.folder / "rendered", render("rendered", seed=0, n_images=options.n))
-        write_image_set(sets / REFERENCE, render(REFERENCE, seed=1, n_images=options.n))
+        for folder, seed in ((options.folder / "rendered", 0), (sets / REFERENCE, 1)):
+            if not folder.exists():  # an image set is written complete or not at all
+                write_image_set(folder, render(folder.name, seed=seed, n_images=options.n))
         source = open_panoramas(options.folder / "rendered")
     names, tables = write_generators(source, sets), {}
     for model in options.models:

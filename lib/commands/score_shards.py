@@ -51,10 +51,10 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Score the shards that are not finished, write the summary and report the shards that failed."""
     from clip360.scale.score_shards import ERROR, SHARD, Job, require_ray, score_shards
-    from clip360.scale.shards import SHARDS, list_shards, shard_path
+    from clip360.scale.shards import list_shards, shard_path
     from clip360.scoring.folder_lock import folder_lock
     from clip360.scoring.panorama_scores import require_options
-    from clip360.scoring.score_folder import SUMMARY, scoring_fingerprint, write_summary
+    from clip360.scoring.score_folder import SHARDS, SUMMARY, scoring_fingerprint, write_summary
     from clip360.scoring.view_protocols import DEFAULTS, weights_sha256
 
     if options.workers < 1:

@@ -74,6 +74,10 @@ def test_two_workers_write_the_rows_of_one_process(tars, model, tmp_path, capfd)
     means = [{name: metric["mean"] for name, metric in summary["metrics"].items()} for summary in (one, two)]
     assert means[1] == pytest.approx(means[0], rel=1e-4)
 
+    assert run("compare", tmp_path / "one", tmp_path / "two", "--resamples", 9, "--out", tmp_path / "comparison") == 0
+    comparison = pd.read_csv(tmp_path / "comparison" / "comparison.csv")
+    assert (comparison.pairing == "caption").all() and comparison.difference.abs().max() < 1e-4
+
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "two" / "shards").iterdir()}
     write_tar(tars / "002.tar", {"x.png": png(64, 64), "x.txt": b"square"})
     capfd.readouterr()
