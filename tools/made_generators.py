@@ -10,12 +10,13 @@ With --panoramas the panoramas of a set are harmed instead of rendered ones, and
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from clip360.cli import main as clip360
@@ -23,7 +24,6 @@ from clip360.data.image_set import ImageRecord, ImageSet, write_image_set
 from clip360.data.panorama_sources import open_panoramas
 from clip360.figures.tables import readable
 from clip360.scoring.score_folder import read_scores
-from clip360.stats.comparison import UNDECIDED
 from clip360.stats.two_samples import detectable_difference
 from pipeline.error_messages import report
 from pipeline.render_embedded_data import render_panoramas
@@ -42,9 +42,12 @@ ALPHA, PLANNED = (
 
 
 def blur(panorama: Tensor, factor: int = 8) -> Tensor:
-    """Reduced by ``factor`` and enlarged again."""
+    """Reduced by ``factor`` and enlarged again; the right edge continues at the left, so that no seam appears."""
     height, width = panorama.shape[-2:]
-    return to_bytes(resized(resized(panorama, height // factor, width // factor), height, width))
+    margin = 4 * factor
+    wider = torch.cat([panorama[..., -margin:], panorama, panorama[..., :margin]], dim=-1)
+    reduced = resized(wider, height // factor, wider.shape[-1] // factor)
+    return to_bytes(resized(reduced, height, wider.shape[-1])[..., margin : margin + width])
 
 
 HARMS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -137,24 +140,28 @@ def verdict_table(comparison: Path) -> pd.DataFrame:
     )
     has_reference = INTACT not in set(distances.reference)
     rows = []
-    for name, (fault, required) in FAULTS.items():
-        found = table[(table.a == INTACT) & (table.b == name)].set_index("metric")
-        better = {who: found.index[found.verdict == who].tolist() for who in (INTACT, name)}
-        score = found.loc["score"]
-        missed = [metric for metric in required if metric not in better[INTACT]]
-        rows.append(
-            {
-                "generator": name,
-                "fault": fault,
-                "intact is better by": _list(better[INTACT]),
-                "the other is better by": _list(better[name]),
-                "right": "no: " + _list(missed) if missed else "yes",
-                "score, intact minus other": f"{score.difference:.2f} [{score.difference_low:.2f}, {score.difference_high:.2f}]",
-            }
-            | ({"CMMD to the reference": _interval(cmmd.loc[next(iter(cmmd.index))[0], name])} if has_reference else {})
-        )
-    assert set(table.verdict) <= {UNDECIDED, INTACT, *FAULTS}
-    return pd.DataFrame(rows)
+    for name, (fault, required) in ({INTACT: ("none", ())} | FAULTS).items():
+        row = {"generator": name, "fault": fault}
+        if name != INTACT:
+            row |= _verdicts(table[(table.a == INTACT) & (table.b == name)].set_index("metric"), name, required)
+        if has_reference:
+            row["CMMD to the reference"] = _interval(cmmd.loc[distances.reference.iloc[0], name])
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def _verdicts(found: pd.DataFrame, name: str, required: Sequence[str]) -> dict[str, str]:
+    """What the rows of a pair say, by metric, and whether it is right; of a generator without a fault nothing may be named."""
+    better = {who: found.index[found.verdict == who].tolist() for who in (INTACT, name)}
+    wrong = [metric for metric in required if metric not in better[INTACT]]
+    wrong += better[name] + (better[INTACT] if name == TURNED else [])
+    score = found.loc["score"]
+    return {
+        "intact is better by": _list(better[INTACT]),
+        "the other is better by": _list(better[name]),
+        "right": f"not {_list(wrong)}" if wrong else "yes",
+        "score, intact minus other": f"{score.difference:.2f} [{score.difference_low:.2f}, {score.difference_high:.2f}]",
+    }
 
 
 def _list(names: list[str]) -> str:
