@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the files of a comparison and print its verdicts."""
     from clip360.commands.comparison_files import describe, write_comparison
     from clip360.geometry.seam_measures import VISIBLE
-    from clip360.scoring.score_folder import read_scores, read_summary, require_comparable
+    from clip360.scoring.report_files import read_scores, read_summary, require_comparable
     from clip360.stats.comparison import compare, require_metrics, shared_metrics, visible_faults
 
     if len(options.reports) < 2:
