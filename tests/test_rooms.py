@@ -15,6 +15,8 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "finetune": {"geometry", "data", "models", "scoring"},
     "stats": set(),
     "figures": {"data", "geometry", "stats"},
+    "scale": {"data", "models", "scoring", "stats"},
+    "commands": {"geometry", "data", "models", "scoring", "finetune", "stats", "figures", "scale"},
 }
 MODULES = sorted(path for folder in ("lib", "pipeline", "tools", "tests") for path in Path(folder).rglob("*.py"))
 

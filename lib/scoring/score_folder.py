@@ -9,18 +9,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clip360.data.image_set import ImageSet, printable
 from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
 from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_scores import SHIFTS, protocols_of_run, require_options, score_records, score_table
+from clip360.scoring.panorama_scores import (
+    protocols_of_run,
+    require_options,
+    score_records,
+    score_table,
+)
 from clip360.scoring.report import write_report
+from clip360.scoring.report_files import RECORDS, REPORT, SCORES, read_scores
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
-SCORES, RECORDS, REPORT, SUMMARY = "scores.csv", "scores.jsonl", "report.html", "summary.json"
 STATE = "state"  # key of a record while a run is unfinished, see ``_state``
 ROWS_AT_ONCE = 1000  # records in memory while files are written
 
@@ -33,6 +37,7 @@ def score_folder(
     n_shifts: int = 8,
     batch_size: int = 64,
     protocols: Sequence[str] = (),
+    weights: str | None = None,
     cache: EmbeddingCache | None = None,
     strict: bool = False,
 ) -> pd.DataFrame:
@@ -43,12 +48,14 @@ def score_folder(
     (mtime, ctime), in nanoseconds. Programs that copy files can restore mtime but not ctime, so a replaced image never passes
     for the old one; at worst, an image that was only touched is scored again.
 
-    Panoramas with equal pixels are reported, or with ``strict`` raise ValueError.
+    Panoramas with equal pixels are reported, or with ``strict`` raise ValueError. ``weights`` is the model's
+    ``weights_sha256``, for callers that have computed it.
     """
     require_options(clip, n_shifts=n_shifts, batch_size=batch_size, protocols=protocols)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"scores.{_fingerprint(clip, n_shifts, protocols)}.partial"
+    fingerprint = scoring_fingerprint(clip, n_shifts, protocols, weights or weights_sha256(clip))
+    partial = folder / f"scores.{fingerprint}.partial"
     duplicates = Duplicates(strict)
     scored = _resume(partial, image_set, duplicates)
     remaining = replace(image_set, table=image_set.table[~image_set.table.image.isin(scored)])
@@ -59,7 +66,7 @@ def score_folder(
         for batch in score_records(clip, remaining, **options):
             for record in batch:
                 duplicates.add(record)
-                file.write(json.dumps(_rounded(record) | {STATE: next(states)}) + "\n")
+                file.write(json.dumps(rounded(record) | {STATE: next(states)}) + "\n")
             file.flush()
     duplicates.report()
     _write_scores(folder, _in_order(partial, image_set.table.image))
@@ -68,48 +75,6 @@ def score_folder(
     for finished in folder.glob("scores.*.partial"):  # also of stopped runs whose model or protocols differ
         finished.unlink()
     return scores
-
-
-def read_scores(folder: str | Path) -> pd.DataFrame:
-    """The table that ``score_folder`` wrote into ``folder``; FileNotFoundError where there is none."""
-    path = Path(folder, SCORES)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
-    return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
-
-
-def read_records(folder: str | Path) -> Iterator[dict[str, Any]]:
-    """The records that ``score_folder`` wrote into ``folder``, one at a time."""
-    with Path(folder, RECORDS).open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
-
-
-def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
-    """Write ``folder``/summary.json, complete or not at all; numbers that are not finite become null."""
-    _replace(Path(folder, SUMMARY), json.dumps(_finite(summary), indent=2) + "\n")
-
-
-def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """What ``write_summary`` wrote into ``folder``; None where there is none."""
-    try:
-        return json.loads(Path(folder, SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def require_comparable(folders: Sequence[str]) -> None:
-    """Raise ValueError where the summaries of two reports name other weights, or another protocol of the column score."""
-    summaries = {folder: summary for folder in folders if (summary := read_summary(folder))}
-    for what, key in (
-        ("weights", lambda summary: summary["model"]["weights_sha256"]),
-        ("view protocols", lambda summary: summary["protocols"][SHIFTS]["hash"]),
-    ):
-        first: dict[str, str] = {}
-        for folder, summary in summaries.items():
-            first.setdefault(key(summary), folder)
-        if len(first) > 1:
-            a, b, *_ = map(printable, first.values())
-            raise ValueError(f"{a} and {b} were scored with different {what}: score them alike")
 
 
 class Duplicates:
@@ -136,10 +101,10 @@ class Duplicates:
         return f"panoramas with the pixels of another: {len(self.pairs)}, such as {image}, which equals {first}"
 
 
-def _fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str]) -> str:
-    """A short hash of all that scores depend on besides images and texts."""
+def scoring_fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str], weights: str) -> str:
+    """A short hash of all that scores depend on besides images and texts; ``weights`` is the model's ``weights_sha256``."""
     hashes = {name: protocol_hash(clip, x) for name, x in protocols_of_run(clip, n_shifts, protocols).items()}
-    return short_hash([hashes, weights_sha256(clip), repr(clip.network), list(MEASURES)])
+    return short_hash([hashes, weights, repr(clip.network), list(MEASURES)])
 
 
 def _state(image_set: ImageSet, image: str, text: str) -> list:
@@ -209,24 +174,8 @@ def _write_scores(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
         os.replace(temporary, path)
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.temporary")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
-
-
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """The same with every float at six significant digits, so that a record read back is the record written."""
     if isinstance(value, dict):
-        return {key: _rounded(x) for key, x in value.items()}
+        return {key: rounded(x) for key, x in value.items()}
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(x) for key, x in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(x) for x in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value
