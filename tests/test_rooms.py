@@ -15,6 +15,7 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "finetune": {"geometry", "data", "models", "scoring"},
     "stats": set(),
     "figures": {"data", "geometry", "stats"},
+    "pages": {"data", "geometry", "stats", "figures"},
 }
 MODULES = sorted(path for folder in ("lib", "pipeline", "tools", "tests") for path in Path(folder).rglob("*.py"))
 
