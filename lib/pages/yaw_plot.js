@@ -58,7 +58,7 @@
     for (const tick of y.ticks) {
       plot.append(
         svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: toY(tick), y2: toY(tick) }),
-        svg("text", { x: LEFT - 6, y: toY(tick) + 4, "text-anchor": "end", text: y.format(tick) })
+        svg("text", { x: LEFT - 10, y: toY(tick) + 4, "text-anchor": "end", text: y.format(tick) })
       );
     }
     for (const tick of TICKS) {
