@@ -18,7 +18,8 @@
       ["CLIP scores, in points", rows.filter((row) => !isFault(row))],
       ["Faults, in multiples of their thresholds", rows.filter(isFault)],
     ];
-    const words = ["", foreign(a), foreign(b), "", "difference", "win rate", "detectable", "p, corrected", "verdict"];
+    const sides = element("span", { class: "directions-of" }, element("span", {}, "← ", foreign(b), " better"), element("span", {}, foreign(a), " better →"));
+    const words = ["", foreign(a), foreign(b), sides, "difference", "win rate", "detectable", "p, corrected", "verdict"];
     const heads = words.map((word, k) =>
       element(word ? "th" : "td", { scope: word ? "col" : null, class: k && k < 8 && k !== 3 ? "numeric" : null }, word));
     const bodies = groups.filter(([, of]) => of.length).map(([title, of]) => body(title, of, byName, a, b));
