@@ -105,7 +105,9 @@ def test_every_number_is_that_of_a_plain_computation(reports, tmp_path):
             assert row[name] == pytest.approx(value, rel=1e-4, abs=1e-5), (row, name)
         for name, (values, level) in intervals.items():
             slack = 1e-5 * (1 + abs(row[name]))  # the table has six digits
-            assert np.mean(values < row[name] - slack) - 0.035 < level < np.mean(values < row[name] + slack) + 0.035, name
+            assert np.mean(values < row[name] - slack) - 0.035 < level < np.mean(values < row[name] + slack) + 0.035, (
+                name
+            )
         assert row["p_holm"] == pytest.approx(p, rel=1e-4)
         towards_a = plain["difference"] * (-1 if row["metric"] in LOWER_IS_BETTER else 1)
         decided = p < ALPHA and towards_a * plain["rank_effect"] > 0

@@ -32,7 +32,9 @@ def opened(browser):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda sent: None if sent.url.startswith(("file:", "data:", "blob:")) else wrong.append(sent.url))
+        page.on(
+            "request", lambda sent: None if sent.url.startswith(("file:", "data:", "blob:")) else wrong.append(sent.url)
+        )
         page.goto(path.as_uri())
         yield page
         context.close()

@@ -49,7 +49,10 @@ def records_of(images: ImageSet, *, seed: int = 0, seam: float = 2.0, better: fl
     records = []
     for image, caption in zip(images.table.image, images.table.caption, strict=True):
         shifts = (rng.normal(25, 3, len(YAWS)).round(1) + better).tolist()
-        squash, faults = shifts[0], dict(zip(VISIBLE, rng.exponential([seam, 0.4, 0.1, 0.5, 0.6]).tolist(), strict=True))
+        squash, faults = (
+            shifts[0],
+            dict(zip(VISIBLE, rng.exponential([seam, 0.4, 0.1, 0.5, 0.6]).tolist(), strict=True)),
+        )
         records.append(
             {
                 "image": image, "caption": caption, "sha256": hashlib.sha256(f"{seed} {image}".encode()).hexdigest(),
