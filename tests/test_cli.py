@@ -16,12 +16,16 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from clip360.cli import INTERRUPTED, build_parser
+from clip360.commands.options import PROTOCOLS as PROTOCOL_NAMES
+from clip360.commands.options import separate_protocols
 from clip360.finetune.lora import attach_lora, save_adapter
 from clip360.models.clip import WEIGHTS, load_clip
 from clip360.models.protocol import CHOICES
+from clip360.scoring import embedding_cache, score_folder, view_protocols
 from clip360.scoring.folder_lock import folder_lock
 from clip360.scoring.view_protocols import PROTOCOLS
 from tests.command_line import error_of, run
+from tests.data.test_panorama_sources import png, write_tar
 from tests.small_clips import small_clip
 
 LONG = "very " * 30 + "long"  # a caption that the small model truncates
@@ -126,6 +130,33 @@ def test_strict_turns_warnings_into_errors(model, image_set, tmp_path, capsys):
     assert error_of(capsys, *score, "--strict") == mismatch
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--protocols", "squash,cube-6", "SET"],
+        ["--protocols", "squash", "cube-6", "SET"],
+        ["--protocols", "squash", "--protocols", "cube-6", "SET"],
+        ["--protocols=squash", "SET", "--protocols", "cube-6"],
+        ["SET", "--protocols", "squash", "cube-6", "--shifts", "4"],
+    ],
+)
+def test_a_folder_after_protocols_is_a_folder(image_set, words):
+    words = [str(image_set) if word == "SET" else word for word in words]
+    options = build_parser().parse_args(separate_protocols(["score", *words, "--model", "m"]))
+    assert (options.images, options.protocols) == (str(image_set), ["squash", "cube-6"])
+    none = build_parser().parse_args(separate_protocols(["score", str(image_set), "--protocols", "--model", "m"]))
+    assert none.protocols == []
+
+
+def test_the_weights_are_hashed_once(model, image_set, tmp_path, monkeypatch):
+    calls, hashed = [], view_protocols.weights_sha256
+    for module in (view_protocols, score_folder, embedding_cache):
+        monkeypatch.setattr(module, "weights_sha256", lambda clip: calls.append(clip) or hashed(clip))
+    options = ["--model", model, "--device", "cpu", "--shifts", 2, "--cache", tmp_path / "cache"]
+    assert run("score", image_set, *options, "--out", tmp_path / "out") == 0
+    assert len(calls) == 1
+
+
 def test_two_runs_do_not_write_into_one_folder(model, image_set, tmp_path, capsys):
     with folder_lock(tmp_path / "out"):
         message = error_of(capsys, "score", image_set, "--model", model, "--device", "cpu", "--out", tmp_path / "out")
@@ -171,7 +202,7 @@ def test_the_help_names_every_choice_of_the_protocol(capsys):
         build_parser().parse_args(["score", "--help"])
     words = capsys.readouterr().out.replace(",", " ").split()
     assert all(choice in words for name in ("view", "precision", "resize") for choice in CHOICES[name])
-    assert all(name in words for name in PROTOCOLS)
+    assert all(name in words for name in PROTOCOLS) and tuple(PROTOCOLS) == PROTOCOL_NAMES
 
 
 def test_check_prints_problems_and_draws_a_sheet(image_set, tmp_path, capsys):
@@ -187,6 +218,39 @@ def test_check_prints_problems_and_draws_a_sheet(image_set, tmp_path, capsys):
     assert printed.count("  error: c.png is named in captions.csv, but there is no such") == 2
     assert "shows the same pixels as a.png" in printed
     assert "none does not exist: expected a folder of JPEG" in error_of(capsys, "check", tmp_path / "none")
+
+
+def test_check_lists_the_problems_of_every_form(tmp_path, capsys):
+    """Of panoramas that are named in a tar file or by JSON lines all at once; of what names them the first."""
+    members = {f"{k}.png": png(seed=k) for k in range(3)} | {
+        "3.png": png(64, 64),
+        "4.png": png()[:99],
+        "5.png": png(seed=2),
+    }
+    texts = {f"{k}.txt": b"sea" for k in range(5)} | {"5.txt": ("very " * 80).encode()}
+    write_tar(tmp_path / "set.tar", members | texts)
+    for name, content in members.items():
+        (tmp_path / name).write_bytes(content)
+    captions = {f"{name[0]}.png": text.decode() for name, text in texts.items()}
+    lines = [json.dumps({"image": image, "caption": text}) for image, text in captions.items()]
+    (tmp_path / "set.jsonl").write_text("\n".join(lines))
+    expected = [
+        "error: 3.png is 64 x 64: expected an equirectangular panorama, twice as wide as high",
+        "error: 4.png cannot be read as an image",
+        "warning: 5.png has a text of 80 tokens: shorten it to 75, models read no further",
+        "warning: 5.png shows the same pixels as 2.png: keep one of them",
+    ]
+    for form in ("set.tar", "set.jsonl"):
+        assert run("check", tmp_path / form) == 1
+        first, *printed = capsys.readouterr().out.splitlines()
+        assert first == f"{tmp_path / form}: errors 2, warnings 2"
+        assert all(text in line for text, line in zip(expected, printed, strict=True)), printed
+    write_tar(tmp_path / "set.tar", {"a.png": png()})
+    assert run("check", tmp_path / "set.tar") == 1
+    assert "error: set.tar/a.png has no caption: add a.txt" in capsys.readouterr().out
+    assert "set.tar is no folder of images" in error_of(capsys, "check", tmp_path / "set.tar", "--sheet", tmp_path)
+    write_tar(tmp_path / "set.tar", {"a.png": png(), "a.txt": b"sea"})
+    assert run("check", tmp_path / "set.tar") == 0
 
 
 def test_the_module_runs_as_the_command_does(tmp_path):

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 
 from clip360.commands.options import (
@@ -31,6 +30,9 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--names", nargs="+", metavar="NAME", help="names of the generators (default: those of the reports' folders)"
+    )
+    parser.add_argument(
+        "--baseline", metavar="NAME", help="compare this generator with each other one, instead of all pairs"
     )
     parser.add_argument(
         "--out", default="comparison", metavar="FOLDER", help="folder of the tables (default: %(default)s)"
@@ -86,9 +88,9 @@ def run(options: argparse.Namespace) -> int:
     require_comparable(dict(zip(options.reports, summaries.values(), strict=True)), metrics)
     for name, scored in scores.items():
         require_metrics(name, scored, metrics)
-    scores = visible_faults(scores, VISIBLE)
+    raw, scores = scores, visible_faults(scores, VISIBLE)
     images = _images(options, names, summaries)
-    table = compare(scores, metrics, inference=inference)
+    table = compare(scores, metrics, inference=inference, baseline=options.baseline)
     distances = _set_distances(options, images, inference) if options.model or options.features else None
     description = describe(
         options.out,
@@ -98,10 +100,12 @@ def run(options: argparse.Namespace) -> int:
         summaries,
         metrics,
         reference=options.reference,
+        baseline=options.baseline,
         inference=inference,
     )
     write_comparison(options.out, description, scores, table, distances)
-    page = write_comparison_page(options.out, {name: path and open_images(path) for name, path in images.items()})
+    panoramas = {name: path and open_images(path) for name, path in images.items()}
+    page = write_comparison_page(options.out, raw, panoramas)
     _print_verdicts(table)
     if distances is not None:
         _print_distances(distances)
@@ -168,6 +172,7 @@ def _set_distances(options: argparse.Namespace, images: dict[str, Path | None], 
 
     from clip360.scoring.image_sources import open_images
     from clip360.scoring.set_embeddings import VIEW_GROUPS, clip_embeds, embed_groups, feature_embeds, load_features
+    from clip360.stats.comparison import generator_pairs
     from clip360.stats.set_distances import set_distances
 
     if unknown := [views for views in options.groups if views not in VIEW_GROUPS]:
@@ -183,7 +188,7 @@ def _set_distances(options: argparse.Namespace, images: dict[str, Path | None], 
         embed = feature_embeds(features, device=options.device, batch_size=options.batch_size)
         networks[Path(options.features).stem] = (embed, ("frechet",))  # CMMD's σ is that of unit embeddings
     image_sets = {name: open_images(path) for name, path in images.items()}
-    pairs = list(combinations(images, 2))
+    pairs = generator_pairs(list(images), options.baseline)
     if options.reference:
         image_sets |= {options.reference: open_images(options.reference)}
         pairs = [(options.reference, name) for name in images]

@@ -34,6 +34,7 @@ def describe(
     metrics: Sequence[str],
     *,
     reference: str | None,
+    baseline: str | None,
     inference: Inference,
 ) -> dict[str, Any]:
     """The keys of comparison.json that say what was compared and how; paths are relative to the folder ``out``."""
@@ -66,6 +67,7 @@ def describe(
             }
             for name, report in zip(names, reports, strict=True)
         ],
+        "baseline": baseline,
         "reference": relative(reference),
     }
 
@@ -96,7 +98,7 @@ def write_comparison(
     write_table(table, out / "comparison")
     if distances is not None:
         write_table(distances, out / "set_distances")
-    _write_differences(out / "differences.csv", scores, [metric["name"] for metric in description["metrics"]])
+    _write_differences(out / "differences.csv", scores, description)
     content = {
         **description,
         "pairs": _pairs(table),
@@ -109,10 +111,11 @@ def write_comparison(
     os.replace(temporary, out / "comparison.json")
 
 
-def _write_differences(path: Path, scores: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> None:
+def _write_differences(path: Path, scores: Mapping[str, pd.DataFrame], description: Mapping[str, Any]) -> None:
+    metrics = [metric["name"] for metric in description["metrics"]]
     columns = ["a", "b", "caption", "image_a", "image_b", *metrics]
     pd.DataFrame(columns=columns).to_csv(path, index=False, lineterminator="\n")
-    for differences in paired_differences(scores, metrics):
+    for differences in paired_differences(scores, metrics, baseline=description["baseline"]):
         differences[columns].to_csv(path, mode="a", header=False, index=False, float_format="%.6g", lineterminator="\n")
 
 

@@ -102,17 +102,12 @@ def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_trunc
     """What summary.json holds: how the panoramas were scored, and means with intervals."""
     from clip360.scoring.panorama_scores import group_tables, protocols_of_run
     from clip360.scoring.score_folder import read_records
-    from clip360.scoring.view_protocols import protocol_hash
+    from clip360.scoring.view_protocols import describe_protocol
     from clip360.stats.score_summary import metric_means, rank_correlations
 
     groups = group_tables(read_records(options.out))
     protocols = {
-        name: {
-            "hash": protocol_hash(clip, protocol),
-            "shows": protocol.shows,
-            "sphere_fraction": protocol.sphere_fraction,
-            "forward_passes": len(protocol.views),
-        }
+        name: describe_protocol(clip, protocol)
         | ({f"by_{protocol.group_axis}": metric_means(groups[name], inference=inference)} if name in groups else {})
         for name, protocol in protocols_of_run(clip, options.shifts, options.protocols).items()
     }

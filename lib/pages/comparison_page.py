@@ -1,7 +1,7 @@
 """The page of `clip360 compare`: the verdicts first, then their numbers, and the panoramas where generators fail."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,27 +23,29 @@ ASSETS = Assets(
 )
 
 
-def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet | None]) -> Path:
+def write_comparison_page(
+    folder: str | Path, scores: Mapping[str, pd.DataFrame], image_sets: Mapping[str, ImageSet | None]
+) -> Path:
     """Write the page of the comparison in ``folder``, comparison.html, complete or not at all; returns its path.
 
-    Reads comparison.json and differences.csv there, and the scores of the reports that they name. ``image_sets`` holds the
-    panoramas by generator, None where they are gone: the page shows no pictures of these. Names and captions are text:
-    nothing in them acts as HTML. Raises FileNotFoundError where a report is gone, and DataError where a panorama cannot be read.
+    Reads comparison.json and differences.csv there, and the records of the reports that they name. ``scores`` holds the tables
+    of scores by generator; ``image_sets`` the panoramas, None where they are gone: the page shows no pictures of these. Names
+    and captions are text: nothing in them acts as HTML. Raises DataError where a panorama cannot be read.
     """
     folder = Path(folder)
     path = folder / PAGE
     content = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
     texts = dict.fromkeys(("a", "b", "caption", "image_a", "image_b"), str)
     differences = pd.read_csv(folder / "differences.csv", keep_default_na=False, dtype=texts)
-    records = {g["name"]: read_records(folder / g["report"]) for g in content["generators"]}
-    shown = failures(content, differences, records)
+    shown = failures(content, differences, scores)
     images = images_shown(content["pairs"], shown)
+    reports = {g["name"]: folder / g["report"] for g in content["generators"]}
+    records = {name: read_records(reports[name], images[name]) for name in images}
     readers = {
-        picture_id(records[name][image]["sha256"]): partial(image_sets[name].read, image)
+        picture_id(record["sha256"]): partial(image_sets[name].read, image)
         for name in images
         if image_sets[name] is not None
-        for image in sorted(images[name])
-        if "sha256" in records[name][image]
+        for image, record in sorted(records[name].items())
     }
     pictures = write_pictures(path, readers)
     names = [metric["name"] for metric in content["metrics"]]
@@ -58,10 +60,7 @@ def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet 
             pair | {"rows": of_pair, "failures": of_metric}
             for pair, of_pair, of_metric in zip(content["pairs"], rows, shown, strict=True)
         ],
-        "panoramas": {
-            name: {image: _panorama(records[name][image], readers, names) for image in sorted(images[name])}
-            for name in images
-        },
+        "panoramas": {name: _panoramas(scores[name], images[name], records[name], readers, names) for name in images},
         "pictures": _places(pictures),
         "level": _percent(content),
     }
@@ -77,17 +76,27 @@ def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet 
     return path
 
 
-def _panorama(record: Mapping[str, Any], readers: Mapping[str, Any], metrics: list[str]) -> dict[str, Any]:
-    """What the page shows of a panorama; ``picture`` is None where there is none."""
-    picture = picture_id(record.get("sha256", ""))
-    by_yaw = record.get("by_group", {}).get("shifts", {})
-    return {
-        "caption": record["caption"],
-        "picture": picture if picture in readers else None,
-        "yaw": record.get("worst_yaw", 0),
-        "scores": [[float(yaw), score] for yaw, score in by_yaw.items()],
-        "values": {name: record[name] for name in metrics},
-    }
+def _panoramas(
+    scores: pd.DataFrame,
+    images: Set[str],
+    records: Mapping[str, Mapping[str, Any]],
+    readers: Mapping[str, Any],
+    metrics: list[str],
+) -> dict[str, dict[str, Any]]:
+    """What the page shows of panoramas of one generator, by image; ``picture`` is None where there is none."""
+    panoramas = {}
+    for row in scores[scores.image.isin(images)].to_dict("records"):
+        record = records.get(row["image"], {})
+        picture = picture_id(record.get("sha256", ""))
+        by_yaw = record.get("by_group", {}).get("shifts", {})
+        panoramas[row["image"]] = {
+            "caption": row["caption"],
+            "picture": picture if picture in readers else None,
+            "yaw": row.get("worst_yaw", 0),
+            "scores": [[float(yaw), score] for yaw, score in by_yaw.items()],
+            "values": {name: row[name] for name in metrics},
+        }
+    return panoramas
 
 
 def _places(pictures: Pictures) -> dict[str, Any]:

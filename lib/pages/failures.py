@@ -1,7 +1,7 @@
 """Where generators fail: the panoramas with the largest differences of a comparison, or the worst of each generator."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,18 @@ def largest_differences(
     }
 
 
-def worst_of(records: Mapping[str, Mapping[str, Any]], metric: str, *, lower_is_better: bool) -> list[str]:
-    """The names of the worst panoramas of one generator, from its records by image."""
-    return sorted(records, key=lambda image: records[image][metric], reverse=lower_is_better)[:N_SHOWN]
+def worst_of(scores: pd.DataFrame, metric: str, *, lower_is_better: bool) -> list[str]:
+    """The names of the worst panoramas of one generator, from its table of scores."""
+    return scores.sort_values(metric, ascending=not lower_is_better, kind="stable").image.head(N_SHOWN).tolist()
 
 
 def failures(
-    content: Mapping[str, Any], differences: pd.DataFrame, records: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    content: Mapping[str, Any], differences: pd.DataFrame, scores: Mapping[str, pd.DataFrame]
 ) -> list[dict[str, dict[str, list[dict[str, Any]]]]]:
     """For each pair of comparison.json, by metric and by the loser (``a`` or ``b``): image_a, image_b and their difference.
 
     Of pairs that are not compared by captions, the worst panoramas of each generator, with no partner and no difference.
-    ``records`` are those of scores.jsonl, by generator and image.
+    ``scores`` are the tables of all generators by name.
     """
     found = []
     for pair in content["pairs"]:
@@ -53,9 +53,7 @@ def failures(
                 largest_differences(rows, name, lower_is_better=lower)
                 if len(rows)
                 else {
-                    who: [
-                        {f"image_{who}": image} for image in worst_of(records[pair[who]], name, lower_is_better=lower)
-                    ]
+                    who: [{f"image_{who}": image} for image in worst_of(scores[pair[who]], name, lower_is_better=lower)]
                     for who in ("a", "b")
                 }
             )
@@ -63,14 +61,21 @@ def failures(
     return found
 
 
-def read_records(report: Path) -> dict[str, dict[str, Any]]:
-    """The records of scores.jsonl in the folder of a report by image; without that file the rows of scores.csv."""
-    path = report / "scores.jsonl"
-    if not path.is_file():
-        table = pd.read_csv(report / "scores.csv", keep_default_na=False, dtype={"image": str, "caption": str})
-        return {record["image"]: record for record in table.to_dict("records")}
-    with path.open(encoding="utf-8") as file:
-        return {record["image"]: record for record in map(json.loads, file)}
+def read_records(report: Path, images: Set[str]) -> dict[str, dict[str, Any]]:
+    """The records of some panoramas of a report by image: of scores.jsonl, or of the shards of `clip360 score-shards`.
+
+    Empty where the report holds neither.
+    """
+    lines = report / "scores.jsonl"
+    if lines.is_file():
+        with lines.open(encoding="utf-8") as file:
+            records = [record for record in map(json.loads, file) if record["image"] in images]
+    else:
+        wanted = [("image", "in", sorted(images))]
+        shards = [pd.read_parquet(path, filters=wanted) for path in sorted(report.glob("shards/*.parquet"))]
+        records = [record for shard in shards for record in shard.to_dict("records")]
+        records = [record | {"by_group": json.loads(record["by_group"])} for record in records]
+    return {record["image"]: record for record in records}
 
 
 def images_shown(pairs: Sequence[Mapping[str, str]], shown: Sequence[Mapping]) -> dict[str, set[str]]:

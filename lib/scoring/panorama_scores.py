@@ -97,18 +97,21 @@ def score_records(
     batch_size: int = 64,
     protocols: Sequence[str] = (),
     cache: EmbeddingCache | None = None,
+    progress: bool = True,
 ) -> Iterator[list[dict[str, Any]]]:
     """As ``score_panoramas``, one dictionary for each panorama, with two more entries:
 
     sha256    of the decoded pixels, and
     by_group  by protocol, where it has several groups of views: the mean score of each, by yaw or band of latitude
+
+    ``progress`` shows a bar on stderr.
     """
     require_options(clip, n_shifts=n_shifts, batch_size=batch_size, protocols=protocols)
     run = protocols_of_run(clip, n_shifts, protocols)
     inputs = {name: network_inputs_of(clip, protocol) for name, protocol in run.items()}
     embedder = PanoramaEmbedder(clip, [x for several in inputs.values() for x in several], cache)
     table, texts, start = image_set.table, image_set.texts, 0
-    with tqdm(total=len(table), desc=f"{clip.name}: images") as progress:
+    with tqdm(total=len(table), desc=f"{clip.name}: images", disable=not progress) as bar:
         for images in image_set.batches(batch_size):
             rows = table[start : start + len(images)]
             digests = [pixel_sha256(image) for image in images]
@@ -125,7 +128,7 @@ def score_records(
                 for k, (image, caption, digest) in enumerate(zip(rows.image, rows.caption, digests, strict=True))
             ]
             start += len(images)
-            progress.update(len(images))
+            bar.update(len(images))
 
 
 def _require_numbers(clip: Clip, rows: pd.DataFrame, scores: Tensor) -> None:

@@ -16,10 +16,18 @@ from clip360.data.image_set import ImageSet, printable
 from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
 from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_scores import SHIFTS, protocols_of_run, require_options, score_records, score_table
+from clip360.scoring.panorama_scores import (
+    NESTED,
+    SHIFTS,
+    protocols_of_run,
+    require_options,
+    score_records,
+    score_table,
+)
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
 SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
+SHARDS = "shards"  # folder of the Parquet files of `clip360 score-shards`
 STATE = "state"  # key of a record while a run is unfinished, see ``_state``
 ROWS_AT_ONCE = 1000  # records in memory while files are written
 
@@ -72,8 +80,14 @@ def score_folder(
 
 
 def read_scores(folder: str | Path) -> pd.DataFrame:
-    """The table that ``score_folder`` wrote into ``folder``, NaN for what is no number; FileNotFoundError where there is none."""
+    """The scores of a report, NaN for what is no number: of scores.csv, or of shards/*.parquet in the order of their names.
+
+    FileNotFoundError where there are none.
+    """
     path = Path(folder, SCORES)
+    if shards := [] if path.is_file() else sorted(Path(folder, SHARDS).glob("*.parquet")):
+        tables = [pd.read_parquet(shard) for shard in shards]
+        return pd.concat(tables, ignore_index=True).drop(columns=list(NESTED))
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
     # An image or a caption may be called NA.

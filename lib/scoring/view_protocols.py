@@ -165,6 +165,16 @@ def protocol_hash(clip: Clip, protocol: ViewProtocol) -> str:
     return short_hash({"inputs": inputs, "score": "mean over views"} | scoring)
 
 
+def describe_protocol(clip: Clip, protocol: ViewProtocol) -> dict[str, str | float | int]:
+    """What a summary says of a protocol: its hash with this model's options, and what it shows at which cost."""
+    return {
+        "hash": protocol_hash(clip, protocol),
+        "shows": protocol.shows,
+        "sphere_fraction": protocol.sphere_fraction,
+        "forward_passes": len(protocol.views),
+    }
+
+
 def short_hash(definition: object) -> str:
     """Eight hexadecimal digits of the SHA-256 of a definition in JSON."""
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:8]

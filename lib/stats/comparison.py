@@ -55,13 +55,32 @@ def visible_faults(scores: Mapping[str, pd.DataFrame], floors: Mapping[str, floa
     }
 
 
+def generator_pairs(names: Sequence[str], baseline: str | None = None) -> list[tuple[str, str]]:
+    """The pairs that are compared: all, or only the ``baseline`` with each other one. ValueError where it is none of them.
+
+    >>> generator_pairs(["ours", "a", "b"], "ours")
+    [('ours', 'a'), ('ours', 'b')]
+    """
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} generators: expected at least 2")
+    if baseline is None:
+        return list(combinations(names, 2))
+    if baseline not in names:
+        raise ValueError(f"baseline is {baseline!r}: expected one of {', '.join(names)}")
+    return [(baseline, name) for name in names if name != baseline]
+
+
 def compare(
-    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None = None, *, inference: Inference
+    scores: Mapping[str, pd.DataFrame],
+    metrics: Sequence[str] | None = None,
+    *,
+    inference: Inference,
+    baseline: str | None = None,
 ) -> pd.DataFrame:
     """One row for each pair of generators and metric.
 
     ``scores`` maps the name of a generator to its table: image, caption, and a column for each metric. ``metrics`` are by
-    default the ``shared_metrics``.
+    default the ``shared_metrics``, the pairs the ``generator_pairs``.
 
     a, b, metric        the two generators, and what is compared
     pairing             ``caption`` or ``unpaired``, see ``paired_tables``
@@ -80,8 +99,8 @@ def compare(
 
     Raises ValueError for fewer than two generators, a missing column, or scores that are not numbers.
     """
+    pairs = generator_pairs(list(scores), baseline)
     metrics = _required_metrics(scores, metrics)
-    pairs = list(combinations(scores, 2))
     alpha = inference.alpha / (len(pairs) * len(metrics))
     rows = []
     for a, b in pairs:
@@ -106,7 +125,7 @@ def compare(
 
 
 def paired_differences(
-    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None = None
+    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None = None, *, baseline: str | None = None
 ) -> Iterator[pd.DataFrame]:
     """For each pair of generators that is compared by captions, the differences of their panoramas: where each of them fails.
 
@@ -114,7 +133,7 @@ def paired_differences(
     of a's panoramas.
     """
     metrics = _required_metrics(scores, metrics)
-    for a, b in combinations(scores, 2):
+    for a, b in generator_pairs(list(scores), baseline):
         pairing, of_a, of_b = paired_tables(scores[a], scores[b])
         if pairing != UNPAIRED:
             labels = {"a": a, "b": b, "caption": of_a.caption, "image_a": of_a.image, "image_b": of_b.image.to_numpy()}
@@ -122,8 +141,6 @@ def paired_differences(
 
 
 def _required_metrics(scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None) -> list[str]:
-    if len(scores) < 2:
-        raise ValueError(f"{len(scores)} generators: expected at least 2")
     metrics = list(shared_metrics(scores) if metrics is None else metrics)
     for name, table in scores.items():
         require_metrics(name, table, metrics)

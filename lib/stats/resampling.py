@@ -6,7 +6,7 @@ import numpy as np
 
 from clip360.stats.inference import Inference, percentiles
 
-BLOCK = 1 << 22  # resampled values in memory at once
+BLOCK = 1 << 22  # numbers in memory at once
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # [..., N] -> [...]
 
@@ -24,14 +24,14 @@ def bootstrap_intervals(x: np.ndarray, statistics: Sequence[Statistic], *, infer
         raise ValueError(f"{n_bad} of {x.size} values are not numbers: expected a value for every image")
     n, rng = x.shape[-1], np.random.default_rng(inference.seed)
     resampled = [np.empty((len(x), inference.n_bootstrap)) for _ in statistics]
-    for block in _blocks(inference.n_bootstrap, x.size):
-        samples = x[:, rng.integers(n, size=(block.stop - block.start, n))]
+    for block in blocks(inference.n_bootstrap, x.size):
+        samples = np.take(x, rng.integers(n, size=(block.stop - block.start, n)), axis=-1)
         for values, statistic in zip(resampled, statistics, strict=True):
             values[:, block] = statistic(samples)
     return [percentiles(values, inference.alpha) for values in resampled]
 
 
-def _blocks(n_resamples: int, n_values: int) -> list[slice]:
-    """Slices of the resamples of ``n_values`` values each, of at most ``BLOCK`` values and at least one resample."""
-    size = max(1, BLOCK // max(n_values, 1))
-    return [slice(start, min(start + size, n_resamples)) for start in range(0, n_resamples, size)]
+def blocks(n_rows: int, n_columns: int) -> list[slice]:
+    """Slices of ``n_rows`` rows with ``n_columns`` numbers each, of at most ``BLOCK`` numbers and at least one row."""
+    size = max(1, BLOCK // max(n_columns, 1))
+    return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]

@@ -2,22 +2,65 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
-from clip360.stats.inference import Inference, bootstrap, mean
+from clip360.stats.inference import Inference, mean
+from clip360.stats.resampling import bootstrap_intervals
+
+MANY = 100_000  # images above which no resamples are drawn
 
 
 def metric_means(scores: pd.DataFrame, *, inference: Inference) -> dict[str, dict[str, float]]:
-    """Mean, low and high (percentile bootstrap over images) of every numeric column but ``worst_yaw``, an angle.
+    """Mean, low and high of every numeric column but ``worst_yaw``, an angle.
+
+    The interval is the percentile bootstrap over images; of more than ``MANY`` images ``Moments.interval``, to which it converges.
 
     >>> metric_means(pd.DataFrame({"image": ["a", "b"], "score": [2.0, 2.0]}), inference=Inference(0.05, 10, 0))
     {'score': {'mean': 2.0, 'low': 2.0, 'high': 2.0}}
     """
     columns = scores.select_dtypes("number").columns.drop("worst_yaw", errors="ignore")
-    return {str(name): _mean(scores[name], inference) for name in columns}
+    if len(scores) > MANY:
+        return {str(name): Moments.of(scores[name].to_numpy(dtype=float)).interval(inference.alpha) for name in columns}
+    x = scores[columns].to_numpy(dtype=float).T.copy()
+    ((low, high),) = bootstrap_intervals(x, [mean], inference=inference)
+    rows = zip(columns, map(float, mean(x)), map(float, low), map(float, high), strict=True)
+    return {str(name): {"mean": value, "low": a, "high": b} for name, value, a, b in rows}
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Number, mean and sum of squared deviations of values that arrive in parts (Chan, Golub and LeVeque, 1983)."""
+
+    n: int = 0
+    mean: float = 0.0
+    deviations: float = 0.0
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Moments":
+        """Those of values [N], one at least."""
+        return cls(len(values), float(values.mean()), float(((values - values.mean()) ** 2).sum()))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Those of both parts together."""
+        n, difference = self.n + other.n, other.mean - self.mean
+        deviations = self.deviations + other.deviations + difference**2 * self.n * other.n / n
+        return Moments(n, self.mean + difference * other.n / n, deviations)
+
+    def interval(self, alpha: float) -> dict[str, float]:
+        """The mean and its interval at the level 1 - α for many values: Student's, NaN for a single one.
+
+        >>> Moments.of(np.array([2.0, 2.0])).interval(0.5)
+        {'mean': 2.0, 'low': 2.0, 'high': 2.0}
+        """
+        if self.n < 2:
+            return {"mean": self.mean, "low": math.nan, "high": math.nan}
+        half_width = float(stats.t.isf(alpha / 2, self.n - 1)) * math.sqrt(self.deviations / (self.n - 1) / self.n)
+        return {"mean": self.mean, "low": self.mean - half_width, "high": self.mean + half_width}
 
 
 def rank_correlations(scores: pd.DataFrame, columns: Sequence[str]) -> list[dict]:
@@ -31,9 +74,3 @@ def rank_correlations(scores: pd.DataFrame, columns: Sequence[str]) -> list[dict
         {"a": a, "b": b, "kendall": float(stats.kendalltau(scores[a], scores[b]).statistic)}
         for a, b in combinations(columns, 2)
     ]
-
-
-def _mean(values: pd.Series, inference: Inference) -> dict[str, float]:
-    x = values.to_numpy(dtype=float)
-    low, high = bootstrap(x, mean, inference=inference)
-    return {"mean": float(x.mean()), "low": low, "high": high}

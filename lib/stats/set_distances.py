@@ -24,6 +24,7 @@ import pandas as pd
 from scipy.stats import t
 
 from clip360.stats.inference import Inference
+from clip360.stats.resampling import blocks
 
 SIGMA = 10.0  # bandwidth of CMMD's kernel (arXiv 2401.09603 and its code)
 SCALE = 1000.0  # by which they multiply MMD²
@@ -60,7 +61,8 @@ def mmd(x: np.ndarray, y: np.ndarray, *, sigma: float = SIGMA) -> float:
     Its expected value is 0 where both sets have the same distribution, so that it is negative about as often as positive.
     """
     require_embeddings(x, y)
-    return float(_mmd_of_resamples(x, y, np.ones((1, len(x))), np.ones((1, len(y))), sigma=sigma)[0])
+    once = (np.ones((1, len(embeds)), dtype=np.uint8) for embeds in (x, y))
+    return float(_mmd_of_resamples(x, y, *once, sigma=sigma)[0])
 
 
 def cmmd(x: np.ndarray, y: np.ndarray) -> float:
@@ -78,19 +80,36 @@ def _mmd_of_resamples(
 ) -> np.ndarray:
     """MMD² [B] of B resamples in which x [N, D] and y [M, D] occur ``counts_x`` [B, N] and ``counts_y`` [B, M] times.
 
-    Pairs of an image with itself or with its copy are left out. Memory grows with (N + M)².
+    Pairs of an image with itself or with its copy are left out.
     """
-    cross = np.einsum("bn,bn->b", counts_x, counts_y @ gaussian_kernel(y, x, sigma))
-    between = cross / (counts_x.sum(1) * counts_y.sum(1))
+    n, m = (counts.sum(1, dtype=float) for counts in (counts_x, counts_y))
+    between = _kernel_sums(x, y, counts_x, counts_y, sigma) / (n * m)
     return _mean_of_pairs(x, counts_x, sigma) + _mean_of_pairs(y, counts_y, sigma) - 2 * between
 
 
 def _mean_of_pairs(x: np.ndarray, counts: np.ndarray, sigma: float) -> np.ndarray:
     """Mean kernel [B] over the pairs of different images in each resample of x [N, D]."""
-    kernel = gaussian_kernel(x, x, sigma)
-    np.fill_diagonal(kernel, 0)
-    n_pairs = counts.sum(1) ** 2 - (counts**2).sum(1)
-    return np.einsum("bn,bn->b", counts, counts @ kernel) / n_pairs
+    n_pairs = counts.sum(1, dtype=float) ** 2 - np.square(counts, dtype=float).sum(1)
+    return _kernel_sums(x, x, counts, counts, sigma, is_one_set=True) / n_pairs
+
+
+def _kernel_sums(
+    x: np.ndarray, y: np.ndarray, counts_x: np.ndarray, counts_y: np.ndarray, sigma: float, *, is_one_set: bool = False
+) -> np.ndarray:
+    """Sum [B] of the kernel over all pairs of each resample of x [N, D] and y [M, D]; of one set without pairs (i, i).
+
+    The kernel is computed in blocks of rows and applied to blocks of resamples: memory does not grow with N · M or B · M.
+    """
+    sums = np.zeros(len(counts_x))
+    resamples = blocks(len(sums), len(y))
+    for rows in blocks(len(x), len(y)):
+        kernel = gaussian_kernel(x[rows], y, sigma)
+        if is_one_set:
+            kernel[np.arange(len(kernel)), np.arange(rows.start, rows.stop)] = 0
+        for block in resamples:
+            by_row = counts_y[block].astype(float) @ kernel.T
+            sums[block] += np.einsum("bn,bn->b", counts_x[block, rows].astype(float), by_row)
+    return sums
 
 
 def gaussian_kernel(x: np.ndarray, y: np.ndarray, sigma: float) -> np.ndarray:
@@ -180,11 +199,19 @@ def _cmmd_resampled(x: np.ndarray, y: np.ndarray, inference: Inference) -> np.nd
     """CMMD of both sets, then of resamples of both: [1 + n_bootstrap]."""
     require_embeddings(x, y)
     rng = np.random.default_rng(inference.seed)
-    counts = [
-        np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), size=inference.n_bootstrap)])
-        for n in (len(x), len(y))
-    ]
+    counts = [_resampled_counts(len(embeds), inference.n_bootstrap, rng) for embeds in (x, y)]
     return SCALE * _mmd_of_resamples(x, y, *counts, sigma=SIGMA)
+
+
+def _resampled_counts(n: int, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each of n images occurs: once in the first row, then in each resample: [1 + n_bootstrap, n], a byte each.
+
+    n images drawn from n occur 256 times with a probability below 1e-500.
+    """
+    counts = np.ones((1 + n_bootstrap, n), dtype=np.uint8)
+    for rows in blocks(n_bootstrap, n):
+        counts[1:][rows] = rng.multinomial(n, np.full(n, 1 / n), size=rows.stop - rows.start)
+    return counts
 
 
 def _percentiles(values: np.ndarray, alpha: float) -> dict[str, float]:

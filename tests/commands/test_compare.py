@@ -239,6 +239,17 @@ def test_reports_that_cannot_be_compared_are_refused(reports, tmp_path, capsys, 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_baseline_is_compared_with_each_other_generator(reports, tmp_path, capsys):
+    assert run("compare", *reports, *INFERENCE, "--baseline", "second", "--out", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    assert table[["a", "b"]].drop_duplicates().values.tolist() == [["second", "first"], ["second", "third"]]
+    assert table.p_holm.tolist() == pytest.approx(multipletests(table.p, method="holm")[1], rel=1e-4)
+    assert set(pd.read_csv(tmp_path / "out" / "differences.csv").a) == {"second"}
+    capsys.readouterr()
+    error = error_of(capsys, "compare", *reports, "--baseline", "none", "--out", tmp_path / "out")
+    assert error == "baseline is 'none': expected one of first, second, third"
+
+
 def test_a_protocol_that_not_all_reports_have_is_left_out(reports, tmp_path):
     one = write_report(tmp_path / "one", scores_of(5, 9).drop(columns="squash"))
     assert run("compare", reports[0], one, *INFERENCE, "--out", tmp_path / "out") == 0

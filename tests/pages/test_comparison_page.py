@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from clip360.pages.comparison_page import write_comparison_page
-from clip360.pages.failures import N_SHOWN, failures
+from clip360.pages.failures import N_SHOWN, failures, read_records
 from clip360.pages.verdicts import rank_table
-from tests.pages.made import records_of, write_reports, write_set
+from tests.pages.made import records_of, table_of, write_reports, write_set
 
 A, B, C = "first", "</script><b>second</b>", "third\u202e"
 N = 40
@@ -23,7 +23,8 @@ def comparison(folder, *, paired: bool = True, with_images: bool = True):
         sets[name] = write_set(folder / f"set_{k}", captions)
         generators[name] = records_of(sets[name], seed=k, seam=seam, better=better)
     out = write_reports(folder, generators)
-    return out, write_comparison_page(out, sets if with_images else dict.fromkeys(sets))
+    scores = {name: table_of(records) for name, records in generators.items()}
+    return out, write_comparison_page(out, scores, sets if with_images else dict.fromkeys(sets))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,20 @@ def test_failures_are_the_largest_differences(made):
                 expected = sorted(losses[losses > 0], reverse=True)[:N_SHOWN]
                 found = [abs(row["difference"]) for row in by_metric[metric["name"]][who]]
                 assert found == pytest.approx(expected)
+
+
+def test_records_are_read_from_lines_and_from_shards(tmp_path):
+    records = records_of(write_set(tmp_path / "set", ["a caption"] * 5))
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "scores.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    shard = pd.DataFrame([record | {"by_group": json.dumps(record["by_group"])} for record in records])
+    (tmp_path / "parquet" / "shards").mkdir(parents=True)
+    shard[:3].to_parquet(tmp_path / "parquet" / "shards" / "0.parquet")
+    shard[3:].to_parquet(tmp_path / "parquet" / "shards" / "1.parquet")
+    wanted = {records[k]["image"]: records[k] for k in (1, 4)}
+    for form in ("lines", "parquet"):
+        assert read_records(tmp_path / form, wanted.keys()) == wanted
+    assert read_records(tmp_path / "set", wanted.keys()) == {}
 
 
 def test_a_protocol_decides_the_order_only_where_tests_do():

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image, ImageFilter
+from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
 from clip360.data.image_set import images_of
-from clip360.geometry.views import cube_faces
+from clip360.geometry.views import Camera, cube_faces
 from clip360.models.clip import load_clip
 from clip360.models.protocol import Protocol
 from clip360.scoring.set_embeddings import clip_embeds, embed_groups, feature_embeds, load_features
@@ -104,6 +105,34 @@ def test_features_of_a_scripted_network_are_those_of_the_network(image_sets, tmp
     whole = [embed_groups(embed, image_sets[change], "whole") for change in ("same", "blurred", "blurred more")]
     values = [set_distances(whole[0], x, inference=INFERENCE, distances=["frechet"]).value[0] for x in whole]
     assert values[0] == pytest.approx(0, abs=1e-9) and values[0] < values[1] < values[2]
+
+
+def plain_frechet(x: np.ndarray, y: np.ndarray) -> float:
+    """FID as its definition says, by scipy's matrix root."""
+    cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    return ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(cov_x + cov_y - 2 * sqrtm(cov_x @ cov_y).real)
+
+
+def test_omnifid_and_faed_are_those_of_their_definitions(image_sets):
+    """OmniFID: mean of the distances of up, down and the mean features of the four sides; FAED: that of whole panoramas."""
+    sets = [image_sets["same"], image_sets["blurred more"]]
+    pixels = [next(image_set.batches(12)) for image_set in sets]
+    faces = {
+        "up": [Camera(0, 90, 90)],
+        "down": [Camera(0, -90, 90)],
+        "sides": [Camera(k * 90, 0, 90) for k in range(4)],
+    }
+    expected = {"whole": plain_frechet(*(Means()(x).numpy() for x in pixels))}
+    for name, cameras in faces.items():
+        features = [torch.stack([Means()(camera(x)) for camera in cameras]).mean(0).numpy() for x in pixels]
+        expected[name] = plain_frechet(*features)
+    expected["mean"] = np.mean([expected[name] for name in faces])
+    embed = feature_embeds(Means(), device="cpu", batch_size=5)
+    for views in ("whole", "cube"):
+        embeds = [embed_groups(embed, image_set, views) for image_set in sets]
+        for row in set_distances(*embeds, inference=INFERENCE, distances=["frechet"]).itertuples():
+            assert row.value == pytest.approx(expected.pop(row.group), rel=1e-4)
+    assert not expected
 
 
 class Pictures(nn.Module):

@@ -1,11 +1,13 @@
 """Distances between sets of embeddings against closed forms, scipy and plain loops, and their intervals by simulation."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
+from clip360.stats import resampling
 from clip360.stats.inference import Inference
 from clip360.stats.set_distances import cmmd, frechet_distance, mmd, set_distances
 
@@ -59,6 +61,40 @@ def test_mmd_is_that_of_a_double_loop():
 
     expected = mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
     assert mmd(x, y, sigma=1.5) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("block", [1, 100, 1 << 22])
+def test_cmmd_and_its_interval_do_not_depend_on_blocks(monkeypatch, block):
+    """Against all pairs and all resamples at once."""
+    rng = np.random.default_rng(8)
+    x, y = unit(rng, 13, 6), unit(rng, 9, 6)
+    draw, counts = np.random.default_rng(INFERENCE.seed), []
+    for n in (len(x), len(y)):
+        counts.append(np.vstack([np.ones(n), draw.multinomial(n, np.full(n, 1 / n), size=INFERENCE.n_bootstrap)]))
+
+    def pairs(a, b, of_a, of_b, same):
+        kernel = np.exp(-((a[:, None] - b) ** 2).sum(-1) / 200) * (1 - same * np.eye(len(a), len(b)))
+        n_pairs = of_a.sum(1) * of_b.sum(1) - same * (of_a**2).sum(1)
+        return np.array([p @ kernel @ q for p, q in zip(of_a, of_b, strict=True)]) / n_pairs
+
+    within = pairs(x, x, counts[0], counts[0], 1) + pairs(y, y, counts[1], counts[1], 1)
+    values = 1000 * (within - 2 * pairs(x, y, *counts, 0))
+    monkeypatch.setattr(resampling, "BLOCK", block)
+    row = set_distances({"a": x}, {"a": y}, inference=INFERENCE, distances=["cmmd"]).iloc[0]
+    assert row.value == pytest.approx(cmmd(x, y), rel=1e-9) == pytest.approx(values[0], rel=1e-9)
+    assert (row.low, row.high) == pytest.approx(tuple(np.percentile(values[1:], [2.5, 97.5])), rel=1e-9)
+
+
+def test_the_memory_of_cmmd_does_not_grow_with_pairs():
+    """Of 2 x 4000 images, all pairs at once are three kernels of 128 MB."""
+    rng = np.random.default_rng(9)
+    x, y = unit(rng, 4000, 4), unit(rng, 4000, 4)
+    tracemalloc.start()
+    try:
+        cmmd(x, y)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 8 * resampling.BLOCK
+    finally:
+        tracemalloc.stop()
 
 
 def test_cmmd_of_one_set_and_itself_lacks_the_pairs_that_the_released_code_keeps():
