@@ -63,15 +63,21 @@ def test_the_installed_command_scores_a_folder_from_elsewhere(environment, tmp_p
     command = ("score", tmp_path / "set", "--model", tmp_path / "model", "--shifts", 2, "--device", "cpu")
     assert run(environment / "bin" / "clip360", *command, **elsewhere).startswith("1 panoramas, mean score")
     page = (tmp_path / "elsewhere" / "report" / "report.html").read_text(encoding="utf-8")
-    assert "<h1>CLIP scores of 1 panoramas</h1>" in page and page.count("data:image/jpeg;base64,") == 4
+    assert "<h1>CLIP scores of 1 panorama</h1>" in page and page.count("data:image/jpeg;base64,") == 1
     assert pd.read_csv(tmp_path / "elsewhere" / "report" / "scores.csv").image.tolist() == ["a.png"]
     assert run(environment / "bin" / "clip360", "--version", **elsewhere) == f"clip360 {PROJECT['version']}\n"
 
 
-def test_the_wheel_holds_every_module_and_the_template(environment):
+def test_the_wheel_holds_every_module_and_the_files_of_pages(environment):
     (installed,) = environment.glob("lib/python*/site-packages/clip360")
-    modules = {path.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("*") if path.suffix in (".py", ".html")}
-    assert {path.relative_to(installed) for path in installed.rglob("*") if path.suffix in (".py", ".html")} == modules
+
+    def files(folder: Path) -> set[Path]:
+        kinds = (".py", ".html", ".css", ".js")
+        return {
+            path.relative_to(folder) for path in folder.rglob("*") if path.suffix in kinds or path.name == "LICENSE"
+        }
+
+    assert files(installed) == files(ROOT / "lib")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
         " intervals and the smallest difference that would have been found; and, with --model or --features, by distances"
         " between sets.",
         epilog="Writes into the folder of --out: comparison and, with --model or --features, set_distances, each as CSV, Markdown"
-        " and LaTeX; differences.csv, panorama by panorama; and comparison.json, which holds everything but the latter.",
+        " and LaTeX; differences.csv, panorama by panorama; comparison.json, which holds everything but the latter; and comparison.html, a page of both.",
     )
     parser.add_argument(
         "reports", nargs="+", metavar="REPORT", help="folder that `clip360 score` wrote, of each generator"
@@ -71,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     """Write the files of a comparison and print its verdicts."""
     from clip360.commands.comparison_files import describe, write_comparison
     from clip360.geometry.seam_measures import VISIBLE
+    from clip360.pages.comparison_page import write_comparison_page
+    from clip360.scoring.image_sources import open_images
     from clip360.scoring.report_files import read_scores, read_summary, require_comparable
     from clip360.stats.comparison import compare, require_metrics, shared_metrics, visible_faults
 
@@ -86,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     require_comparable(dict(zip(options.reports, summaries.values(), strict=True)), metrics)
     for name, scored in scores.items():
         require_metrics(name, scored, metrics)
-    scores = visible_faults(scores, VISIBLE)
+    raw, scores = scores, visible_faults(scores, VISIBLE)
     images = _images(options, names, summaries)
     table = compare(scores, metrics, inference=inference, baseline=options.baseline)
     distances = _set_distances(options, images, inference) if options.model or options.features else None
@@ -102,10 +104,12 @@ def run(options: argparse.Namespace) -> int:
         inference=inference,
     )
     write_comparison(options.out, description, scores, table, distances)
+    panoramas = {name: path and open_images(path) for name, path in images.items()}
+    page = write_comparison_page(options.out, raw, panoramas)
     _print_verdicts(table)
     if distances is not None:
         _print_distances(distances)
-    print(Path(options.out, "comparison.md"))
+    print(page)
     return 0
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from clip360.data.image_set import printable
 from clip360.scoring.panorama_scores import NESTED, SHIFTS
 
-SCORES, RECORDS, REPORT, SUMMARY = "scores.csv", "scores.jsonl", "report.html", "summary.json"
+SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
 SHARDS = "shards"  # folder of the Parquet files of `clip360 score-shards`
 
 
