@@ -8,7 +8,8 @@
   const zero = data.yaws.indexOf(0), step = 360 / data.yaws.length;
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const element = (id) => document.getElementById(id);
-  const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+  const fixed = (value) => value.toFixed(1).replace("-", "−");
+  const signed = (value) => `${value < 0 ? "" : "+"}${fixed(value)}`;
   const state = { panorama: 0, condition: Object.keys(data.panoramas[0].cues)[0], yaw: 0 };
 
   /** An HTML element with properties and children. */
@@ -108,8 +109,8 @@
       return slots.map(({ view, numbers, plot }, k) => {
         const curve = curves[view], { scores, beta } = curve;
         const label =
-          `${model.label}, ${VIEWS[k][1].toLowerCase()}: the score runs from ${Math.min(...scores).toFixed(1)} to ` +
-          `${Math.max(...scores).toFixed(1)} over a turn; ${scores[zero].toFixed(1)} at 0°, bound ±${beta.toFixed(1)}`;
+          `${model.label}, ${VIEWS[k][1].toLowerCase()}: the score runs from ${fixed(Math.min(...scores))} to ` +
+          `${fixed(Math.max(...scores))} over a turn; ${fixed(scores[zero])} at 0°, bound ±${beta.toFixed(1)}`;
         return { curve, numbers, plot, chart: clip360.turnChart(plot, { yaws: data.yaws, ...curve, range, label }) };
       });
     });
@@ -119,9 +120,9 @@
   function writeNumbers({ curve: { scores, beta }, numbers }, k) {
     const change = scores[k] - scores[zero], out = Math.abs(change) > beta;
     numbers.replaceChildren(
-      html("b", { textContent: scores[k].toFixed(1) }),
+      html("b", { textContent: fixed(scores[k]) }),
       html("span", { className: out ? "out" : "", textContent: `${signed(change)}, ${out ? "outside" : "within"} ±${beta.toFixed(1)}` }),
-      html("span", { className: "extremes", textContent: `whole turn: ${Math.min(...scores).toFixed(1)}–${Math.max(...scores).toFixed(1)}` })
+      html("span", { className: "extremes", textContent: `whole turn: ${fixed(Math.min(...scores))}–${fixed(Math.max(...scores))}` })
     );
   }
 

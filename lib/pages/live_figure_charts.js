@@ -73,9 +73,10 @@
     };
   };
 
-  /** The lowest and the highest of the scores and bounds of several curves, { scores, beta }. */
+  /** The range of several curves, { scores, beta }, and their bounds: within 0 to 100, where scores lie there. */
   clip360.commonRange = function (curves, zero) {
-    const ends = curves.flatMap(({ scores, beta }) => [...scores, scores[zero] - beta, scores[zero] + beta]);
-    return [Math.max(Math.min(...ends), 0), Math.min(Math.max(...ends), 100)];
+    const all = curves.flatMap(({ scores }) => scores);
+    const ends = [...all, ...curves.flatMap(({ scores, beta }) => [scores[zero] - beta, scores[zero] + beta])];
+    return [Math.max(Math.min(...ends), Math.min(...all, 0)), Math.min(Math.max(...ends), Math.max(...all, 100))];
   };
 })((window.clip360 = window.clip360 || {}));
