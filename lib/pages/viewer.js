@@ -12,6 +12,7 @@
   const MIN_HFOV = 30, MAX_HFOV = 120, HFOV = 100; // degrees
   const ZOOM = 1.25;
   const TURN = 600; // milliseconds
+  const KEYS = [37, 38, 39, 40, 61, 107, 109, 173, 187, 189]; // arrows, plus, minus; Escape stays with the page
   const STEP = 15; // degrees, of an arrow key where there is no WebGL
 
   /** Degrees in [-180, 180). */
@@ -78,7 +79,7 @@
     return new Promise((resolve, reject) => {
       const view = pannellum.viewer(stage, {
         type: "equirectangular", panorama: url, ignoreGPanoXMP: true, autoLoad: true, showControls: false,
-        yaw, pitch, hfov, minHfov: MIN_HFOV, maxHfov: MAX_HFOV, mouseZoom: "fullscreenonly",
+        yaw, pitch, hfov, minHfov: MIN_HFOV, maxHfov: MAX_HFOV, mouseZoom: "fullscreenonly", capturedKeyNumbers: KEYS,
       });
       stage.setAttribute("role", "application"); // arrow keys turn the camera
       stage.setAttribute("aria-roledescription", "panorama");
@@ -130,7 +131,7 @@
     bar.className = "viewer-buttons";
     const fullScreen = () => (document.fullscreenElement ? document.exitFullscreen() : container.requestFullscreen());
     const actions = [["Zoom in", "+", () => camera.zoom(ZOOM)], ["Zoom out", "−", () => camera.zoom(1 / ZOOM)]];
-    if (document.fullscreenEnabled) actions.push(["Full screen", "⛶", fullScreen]);
+    if (document.fullscreenEnabled) actions.push(["Full screen", "⤢", fullScreen]);
     for (const [name, sign, act] of actions) {
       const button = document.createElement("button");
       Object.assign(button, { type: "button", textContent: sign, title: name });

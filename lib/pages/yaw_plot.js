@@ -44,8 +44,9 @@
    * [yaw, score], is named above the plot; nothing is interpolated.
    */
   clip360.yawPlot = function (container, { scores, what = "CLIP score", onPick }) {
-    const points = scores.map(([yaw, score]) => [clip360.wrapYaw(Number(yaw)), score]).sort((a, b) => a[0] - b[0]);
-    const worst = points.reduce((a, b) => (b[1] < a[1] ? b : a)), best = points.reduce((a, b) => (b[1] > a[1] ? b : a));
+    const given = scores.map(([yaw, score]) => [clip360.wrapYaw(Number(yaw)), score]);
+    const worst = given.reduce((a, b) => (b[1] < a[1] ? b : a)), best = given.reduce((a, b) => (b[1] > a[1] ? b : a));
+    const points = [...given].sort((a, b) => a[0] - b[0]);
     const y = clip360.axis(worst[1], best[1]);
     const toX = (yaw) => LEFT + ((yaw + 180) / 360) * (WIDTH - LEFT - RIGHT);
     const toY = (score) => HEIGHT - BOTTOM - ((score - y.low) / (y.high - y.low)) * (HEIGHT - TOP - BOTTOM);
@@ -58,7 +59,7 @@
     for (const tick of y.ticks) {
       plot.append(
         svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: toY(tick), y2: toY(tick) }),
-        svg("text", { x: LEFT - 6, y: toY(tick) + 4, "text-anchor": "end", text: y.format(tick) })
+        svg("text", { x: LEFT - 10, y: toY(tick) + 4, "text-anchor": "end", text: y.format(tick) })
       );
     }
     for (const tick of TICKS) {

@@ -29,9 +29,10 @@ OPEN_FILES = 16  # files held in memory at once
 class EmbeddingCache:
     """The embeddings of one model in a folder; memory holds where each of them lies, and the files that were read last."""
 
-    def __init__(self, folder: str | Path, clip: Clip):
+    def __init__(self, folder: str | Path, clip: Clip, weights: str | None = None):
+        """``weights`` is the model's ``weights_sha256``, for callers that have computed it."""
         # The architecture counts too: the same weights with another activation embed differently.
-        model = hashlib.sha256(f"{weights_sha256(clip)} {clip.network!r}".encode()).hexdigest()[:16]
+        model = hashlib.sha256(f"{weights or weights_sha256(clip)} {clip.network!r}".encode()).hexdigest()[:16]
         self.folder = Path(folder, model)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._places: dict[tuple[str, str], tuple[Path, int]] = {}

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,10 +17,9 @@ from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
 from clip360.scoring.embedding_cache import EmbeddingCache
 from clip360.scoring.panorama_scores import SHIFTS, protocols_of_run, require_options, score_records, score_table
-from clip360.scoring.report import write_report
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
-SCORES, RECORDS, REPORT, SUMMARY = "scores.csv", "scores.jsonl", "report.html", "summary.json"
+SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
 STATE = "state"  # key of a record while a run is unfinished, see ``_state``
 ROWS_AT_ONCE = 1000  # records in memory while files are written
 
@@ -33,22 +32,25 @@ def score_folder(
     n_shifts: int = 8,
     batch_size: int = 64,
     protocols: Sequence[str] = (),
+    weights: str | None = None,
     cache: EmbeddingCache | None = None,
     strict: bool = False,
 ) -> pd.DataFrame:
-    """Score an image set into ``folder``/scores.csv, scores.jsonl and report.html; returns the table of ``score_panoramas``.
+    """Score an image set into ``folder``/scores.csv and scores.jsonl; returns the table of ``score_panoramas``.
 
     A stopped run with the same model and protocols is continued: panoramas whose file and text are as they were keep their
     scores, and stderr reports how many. An image file counts by its size and its times of modification and of status change
     (mtime, ctime), in nanoseconds. Programs that copy files can restore mtime but not ctime, so a replaced image never passes
     for the old one; at worst, an image that was only touched is scored again.
 
-    Panoramas with equal pixels are reported, or with ``strict`` raise ValueError.
+    Panoramas with equal pixels are reported, or with ``strict`` raise ValueError. ``weights`` is the model's
+    ``weights_sha256``, for callers that have computed it.
     """
     require_options(clip, n_shifts=n_shifts, batch_size=batch_size, protocols=protocols)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"scores.{_fingerprint(clip, n_shifts, protocols)}.partial"
+    fingerprint = scoring_fingerprint(clip, n_shifts, protocols, weights or weights_sha256(clip))
+    partial = folder / f"scores.{fingerprint}.partial"
     duplicates = Duplicates(strict)
     scored = _resume(partial, image_set, duplicates)
     remaining = replace(image_set, table=image_set.table[~image_set.table.image.isin(scored)])
@@ -59,23 +61,25 @@ def score_folder(
         for batch in score_records(clip, remaining, **options):
             for record in batch:
                 duplicates.add(record)
-                file.write(json.dumps(_rounded(record) | {STATE: next(states)}) + "\n")
+                file.write(json.dumps(rounded(record) | {STATE: next(states)}) + "\n")
             file.flush()
     duplicates.report()
     _write_scores(folder, _in_order(partial, image_set.table.image))
     scores = read_scores(folder)
-    write_report(folder / REPORT, scores, image_set, model=clip.name, view=clip.view, n_shifts=n_shifts)
     for finished in folder.glob("scores.*.partial"):  # also of stopped runs whose model or protocols differ
         finished.unlink()
     return scores
 
 
 def read_scores(folder: str | Path) -> pd.DataFrame:
-    """The table that ``score_folder`` wrote into ``folder``; FileNotFoundError where there is none."""
+    """The table that ``score_folder`` wrote into ``folder``, NaN for what is no number; FileNotFoundError where there is none."""
     path = Path(folder, SCORES)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
-    return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
+    # An image or a caption may be called NA.
+    table = pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
+    numbers = table.columns.difference(["image", "caption"], sort=False)
+    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
 
 
 def read_records(folder: str | Path) -> Iterator[dict[str, Any]]:
@@ -89,24 +93,37 @@ def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
     _replace(Path(folder, SUMMARY), json.dumps(_finite(summary), indent=2) + "\n")
 
 
-def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """What ``write_summary`` wrote into ``folder``; None where there is none."""
+def read_summary(folder: str | Path) -> dict[str, Any]:
+    """What ``write_summary`` wrote into ``folder``; ValueError where there is none, or it lacks what comparisons need."""
+    path = Path(folder, SUMMARY)
     try:
-        return json.loads(Path(folder, SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(summary["model"]["weights_sha256"], str) and summary["protocols"][SHIFTS]["hash"]:
+            return summary
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    advice = f"run clip360 score again, with --out {printable(folder)}"
+    raise ValueError(f"{printable(path)} does not say how the panoramas were scored: {advice}")
 
 
-def require_comparable(folders: Sequence[str]) -> None:
-    """Raise ValueError where the summaries of two reports name other weights, or another protocol of the column score."""
-    summaries = {folder: summary for folder in folders if (summary := read_summary(folder))}
-    for what, key in (
-        ("weights", lambda summary: summary["model"]["weights_sha256"]),
-        ("view protocols", lambda summary: summary["protocols"][SHIFTS]["hash"]),
-    ):
+def require_comparable(summaries: Mapping[str, Mapping[str, Any]], protocols: Sequence[str] = ()) -> None:
+    """Raise ValueError where the summaries of two reports name other weights, another format cue, or another view protocol.
+
+    ``summaries`` are by the reports' folders. Protocols are those of the column score, and those of ``protocols`` that the
+    summaries name.
+    """
+    alike: dict[str, Callable[[Mapping], Any]] = {
+        "weights": lambda summary: summary["model"]["weights_sha256"],
+        "format cues": lambda summary: summary.get("cue"),
+        "view protocols": lambda summary: summary["protocols"][SHIFTS]["hash"],
+    }
+    for name in protocols:
+        if all(name in summary["protocols"] for summary in summaries.values()):
+            alike[f"view protocols {name}"] = lambda summary, name=name: summary["protocols"][name]["hash"]
+    for what, value_of in alike.items():
         first: dict[str, str] = {}
         for folder, summary in summaries.items():
-            first.setdefault(key(summary), folder)
+            first.setdefault(value_of(summary), folder)
         if len(first) > 1:
             a, b, *_ = map(printable, first.values())
             raise ValueError(f"{a} and {b} were scored with different {what}: score them alike")
@@ -136,10 +153,10 @@ class Duplicates:
         return f"panoramas with the pixels of another: {len(self.pairs)}, such as {image}, which equals {first}"
 
 
-def _fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str]) -> str:
-    """A short hash of all that scores depend on besides images and texts."""
+def scoring_fingerprint(clip: Clip, n_shifts: int, protocols: Sequence[str], weights: str) -> str:
+    """A short hash of all that scores depend on besides images and texts; ``weights`` is the model's ``weights_sha256``."""
     hashes = {name: protocol_hash(clip, x) for name, x in protocols_of_run(clip, n_shifts, protocols).items()}
-    return short_hash([hashes, weights_sha256(clip), repr(clip.network), list(MEASURES)])
+    return short_hash([hashes, weights, repr(clip.network), list(MEASURES)])
 
 
 def _state(image_set: ImageSet, image: str, text: str) -> list:
@@ -215,10 +232,10 @@ def _replace(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """The same with every float at six significant digits, so that a record read back is the record written."""
     if isinstance(value, dict):
-        return {key: _rounded(x) for key, x in value.items()}
+        return {key: rounded(x) for key, x in value.items()}
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 

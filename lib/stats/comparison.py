@@ -1,4 +1,4 @@
-"""Comparison of generators by the scores of their panoramas, as `clip360 score` writes them: tables in, a table out.
+"""Comparison of generators by the scores of their panoramas, as `clip360 score` writes them: tables in, tables out.
 
 Two generators that drew the same captions are compared pair by pair, which removes the differences between captions; others
 as two independent samples. A winner is named only where the test rejects after Holm's correction over all metrics and pairs
@@ -6,32 +6,62 @@ of the comparison, and the mean points to the same side. Everything else cannot 
 difference the sample could have shown.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import pingouin as pg
-from scipy import stats
 
-from clip360.stats.inference import Inference, bootstrap, holm, mean, median, positive
-from clip360.stats.signed_rank import POWER
+from clip360.stats.inference import Inference, holm
+from clip360.stats.two_samples import compare_paired, compare_unpaired, detectable_difference, rank_test
 
-METRICS = ("score", "robust", "spread", "worst", "seam")
-LOWER_IS_BETTER = ("spread", "seam")
-UNDECIDED = "cannot be decided"
+METRICS = {  # columns that every table of scores has, and what they are
+    "score": "CLIP score of the panorama as it is",
+    "robust": "mean CLIP score over a whole turn",
+    "spread": "standard deviation of the CLIP score over a whole turn",
+    "worst": "lowest CLIP score over a whole turn",
+    "seam": "visibility of the line where the right edge meets the left",
+    "seam_blend": "visibility of a blurred strip around that line",
+    "discontinuity": "discontinuity score (DS) of that line",
+    "poles": "distortion of the poles",
+    "cube_edges": "visibility of the edges of a cube",
+}
+LOWER_IS_BETTER = ("spread", "seam", "seam_blend", "discontinuity", "poles", "cube_edges")
+NO_METRICS = ("worst_yaw",)  # numbers that are neither good nor bad
+UNDECIDED, UNPAIRED = "cannot be decided", "unpaired"
 MIN_SHARED = 0.5  # fraction of the smaller table whose captions the other must have for a paired comparison
-# Asymptotic efficiency of the rank tests relative to t-tests for normal scores; for heavier tails it is larger.
-RANK_EFFICIENCY = 3 / math.pi
+
+
+def shared_metrics(scores: Mapping[str, pd.DataFrame]) -> list[str]:
+    """``METRICS``, then the view protocols that all tables have: their other columns of numbers, in the first table's order."""
+    tables = list(scores.values())
+    numeric = [set(table.select_dtypes("number").columns) for table in tables]
+    others = [name for name in tables[0].columns if name not in METRICS and name not in NO_METRICS]
+    return [*METRICS, *(name for name in others if all(name in columns for columns in numeric))]
+
+
+def visible_faults(scores: Mapping[str, pd.DataFrame], floors: Mapping[str, float]) -> dict[str, pd.DataFrame]:
+    """The tables with each value of a measure of faults raised to its floor, below which the fault does not show.
+
+    Intact panoramas differ below it too: of two generators without seams, neither is better there.
+
+    >>> table = pd.DataFrame({"seam": [1.2, 3.9, 7.5]})
+    >>> visible_faults({"a": table}, {"seam": 4.0})["a"].seam.tolist()
+    [4.0, 4.0, 7.5]
+    """
+    return {
+        name: table.assign(**{metric: table[metric].clip(lower=floor) for metric, floor in floors.items()})
+        for name, table in scores.items()
+    }
 
 
 def compare(
-    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] = METRICS, *, inference: Inference
+    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None = None, *, inference: Inference
 ) -> pd.DataFrame:
     """One row for each pair of generators and metric.
 
-    ``scores`` maps the name of a generator to its table: image, caption, and a column for each metric.
+    ``scores`` maps the name of a generator to its table: image, caption, and a column for each metric. ``metrics`` are by
+    default the ``shared_metrics``.
 
     a, b, metric        the two generators, and what is compared
     pairing             ``caption`` or ``unpaired``, see ``paired_tables``
@@ -50,30 +80,54 @@ def compare(
 
     Raises ValueError for fewer than two generators, a missing column, or scores that are not numbers.
     """
-    if len(scores) < 2:
-        raise ValueError(f"{len(scores)} generators: expected at least 2")
-    for name, table in scores.items():
-        require_metrics(name, table, metrics)
+    metrics = _required_metrics(scores, metrics)
     pairs = list(combinations(scores, 2))
-    n_tests = len(pairs) * len(metrics)
+    alpha = inference.alpha / (len(pairs) * len(metrics))
     rows = []
     for a, b in pairs:
-        pairing, table_a, table_b = paired_tables(scores[a], scores[b])
-        for metric in metrics:
-            x, y = (table[metric].to_numpy(dtype=float) for table in (table_a, table_b))
-            labels = {"a": a, "b": b, "metric": metric, "pairing": pairing, "n_a": len(x), "n_b": len(y)}
-            estimates = compare_scores(
-                x,
-                y,
-                paired=pairing != "unpaired",
-                lower_is_better=metric in LOWER_IS_BETTER,
-                n_tests=n_tests,
-                inference=inference,
-            )
-            rows.append(labels | estimates)
+        pairing, *tables = paired_tables(scores[a], scores[b])
+        paired = pairing != UNPAIRED
+        x, y = (table[metrics].to_numpy(dtype=float).T for table in tables)
+        signs = np.array([-1 if metric in LOWER_IS_BETTER else 1 for metric in metrics])
+        if paired:
+            intervals = compare_paired(x, y, signs, inference=inference)
+        else:
+            intervals = [compare_unpaired(*row, inference=inference) for row in zip(x, y, signs, strict=True)]
+        for k, metric in enumerate(metrics):
+            labels = {"a": a, "b": b, "metric": metric, "pairing": pairing, "n_a": x.shape[1], "n_b": y.shape[1]}
+            means = {"mean_a": float(x[k].mean()), "mean_b": float(y[k].mean())}
+            p, rank_effect = rank_test(x[k], y[k], paired=paired)
+            test = {"p": p, "rank_effect": float(signs[k]) * rank_effect + 0.0}
+            test["detectable"] = detectable_difference(x[k], y[k], paired=paired, alpha=alpha)
+            rows.append(labels | means | intervals[k] | test)
     table = pd.DataFrame(rows)
     table.insert(table.columns.get_loc("p") + 1, "p_holm", holm(table.p))
     return table.assign(verdict=[verdict(row, inference.alpha) for row in table.to_dict("records")])
+
+
+def paired_differences(
+    scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """For each pair of generators that is compared by captions, the differences of their panoramas: where each of them fails.
+
+    One table for each pair: a, b, caption, image_a, image_b, and for each metric the value of a minus that of b, in the order
+    of a's panoramas.
+    """
+    metrics = _required_metrics(scores, metrics)
+    for a, b in combinations(scores, 2):
+        pairing, of_a, of_b = paired_tables(scores[a], scores[b])
+        if pairing != UNPAIRED:
+            labels = {"a": a, "b": b, "caption": of_a.caption, "image_a": of_a.image, "image_b": of_b.image.to_numpy()}
+            yield pd.DataFrame(labels).join(of_a[metrics] - of_b[metrics].to_numpy())
+
+
+def _required_metrics(scores: Mapping[str, pd.DataFrame], metrics: Sequence[str] | None) -> list[str]:
+    if len(scores) < 2:
+        raise ValueError(f"{len(scores)} generators: expected at least 2")
+    metrics = list(shared_metrics(scores) if metrics is None else metrics)
+    for name, table in scores.items():
+        require_metrics(name, table, metrics)
+    return metrics
 
 
 def require_metrics(name: str, table: pd.DataFrame, metrics: Sequence[str]) -> None:
@@ -101,63 +155,7 @@ def paired_tables(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, pd.DataFrame, 
         both = a.merge(b, on=keys, suffixes=("_a", "_b"))[keys]
         if len(both) >= max(2, MIN_SHARED * min(len(a), len(b))):
             return "caption", both.merge(a, on=keys), both.merge(b, on=keys)
-    return "unpaired", a, b
-
-
-def compare_scores(
-    x: np.ndarray, y: np.ndarray, *, paired: bool, lower_is_better: bool, n_tests: int, inference: Inference
-) -> dict[str, float]:
-    """The columns of ``compare`` from ``mean_a`` to ``detectable``, but p_holm, of scores x [N] and y [M]."""
-    sign = -1 if lower_is_better else 1
-    if paired:
-        difference = x - y
-        intervals = {
-            "difference": (mean(difference), *bootstrap(difference, mean, inference=inference)),
-            "median_difference": (np.median(difference), *bootstrap(difference, median, inference=inference)),
-            "win_rate": (_wins(sign * difference), *bootstrap(sign * difference, _wins, inference=inference)),
-        }
-    else:
-        intervals = {
-            "difference": _two_sample(x, y, mean_difference, inference),
-            "median_difference": _two_sample(x, y, median_difference, inference),
-            "win_rate": _two_sample(sign * x, sign * y, win_rate, inference),
-        }
-    row = {"mean_a": float(x.mean()), "mean_b": float(y.mean())}
-    for name, (value, low, high) in intervals.items():
-        row |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
-    p, rank_effect = rank_test(x, y, paired=paired)
-    detectable = detectable_difference(x, y, paired=paired, alpha=inference.alpha / n_tests)
-    return row | {"p": p, "rank_effect": sign * rank_effect + 0.0, "detectable": detectable}
-
-
-def rank_test(x: np.ndarray, y: np.ndarray, *, paired: bool) -> tuple[float, float]:
-    """Two-sided p-value and rank-biserial correlation, positive where x [N] lies above y [M].
-
-    Wilcoxon's signed-rank test, zeros dropped, or the Mann-Whitney test. p = 1 where all pairs are equal.
-    """
-    if paired and not (x - y).any():
-        return 1.0, 0.0
-    test = pg.wilcoxon(x, y, correction=False) if paired else pg.mwu(x, y)
-    return positive(test.p_val.iloc[0]), float(test.RBC.iloc[0])
-
-
-def detectable_difference(x: np.ndarray, y: np.ndarray, *, paired: bool, alpha: float, power: float = POWER) -> float:
-    """The smallest difference of means that a two-sided rank test at the level ``alpha`` finds with probability ``power``.
-
-    That of the t-test with this sample's size and standard deviation (noncentral t), over the root of the rank tests' asymptotic
-    efficiency 3/π. Infinite where no scores of this number could reject, whatever they are; NaN where scores have no spread.
-    """
-    n, m = len(x), len(y)
-    smallest_p = 2.0 ** (1 - n) if paired else 2 / math.comb(n + m, n)
-    if smallest_p > alpha:
-        return math.inf
-    if paired:
-        spread = np.std(x - y, ddof=1)
-        effect = pg.power_ttest(n=n, power=power, alpha=alpha, contrast="one-sample")
-    else:
-        spread = math.sqrt(((n - 1) * x.var(ddof=1) + (m - 1) * y.var(ddof=1)) / (n + m - 2))
-        effect = pg.power_ttest2n(n, m, power=power, alpha=alpha)
-    return float(spread * effect / math.sqrt(RANK_EFFICIENCY)) if spread else math.nan
+    return UNPAIRED, a, b
 
 
 def verdict(row: Mapping, alpha: float) -> str:
@@ -166,41 +164,3 @@ def verdict(row: Mapping, alpha: float) -> str:
     if row["p_holm"] >= alpha or better * row["rank_effect"] <= 0:
         return UNDECIDED
     return row["a"] if better > 0 else row["b"]
-
-
-def _two_sample(x: np.ndarray, y: np.ndarray, statistic, inference: Inference) -> tuple[float, float, float]:
-    """A statistic of two independent samples, and its percentile bootstrap interval over both."""
-    found = stats.bootstrap(
-        (x, y),
-        statistic,
-        n_resamples=inference.n_bootstrap,
-        confidence_level=1 - inference.alpha,
-        method="percentile",
-        batch=100,
-        random_state=np.random.default_rng(inference.seed),
-    )
-    return statistic(x, y, axis=-1), *map(float, found.confidence_interval)
-
-
-def mean_difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    return x.mean(axis) - y.mean(axis)
-
-
-def median_difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    return np.median(x, axis) - np.median(y, axis)
-
-
-def win_rate(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-    """P(x > y) + P(x = y) / 2 over all pairs of x [..., N] and y [..., M], from the sum of the ranks of x.
-
-    >>> win_rate(np.array([1.0, 3.0, 5.0]), np.array([2.0, 3.0]))
-    np.float64(0.5833333333333334)
-    """
-    n, m = x.shape[axis], y.shape[axis]
-    ranks = stats.rankdata(np.concatenate([x, y], axis), axis=axis)
-    rank_sum = np.take(ranks, range(n), axis).sum(axis)
-    return (rank_sum - n * (n + 1) / 2) / (n * m)
-
-
-def _wins(difference: np.ndarray) -> np.ndarray:
-    return ((difference > 0) + 0.5 * (difference == 0)).mean(-1)

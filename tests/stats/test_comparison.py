@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from clip360.figures.tables import write_table
-from clip360.stats.comparison import UNDECIDED, compare, detectable_difference, paired_tables, rank_test
+from clip360.stats.comparison import UNDECIDED, compare, paired_tables
 from clip360.stats.inference import Inference
+from clip360.stats.two_samples import detectable_difference, rank_test
 
 INFERENCE = Inference(alpha=0.05, n_bootstrap=200, seed=0)
 
