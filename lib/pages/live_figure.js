@@ -2,35 +2,26 @@
 "use strict";
 
 (function (clip360) {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const { element } = clip360;
+  const data = clip360.pageData();
   const VIEWS = [["center_crop", "Centre crop"], ["squash", "Shown whole, squashed"]];
   const TURN = 9000; // milliseconds of a whole turn
   const zero = data.yaws.indexOf(0), step = 360 / data.yaws.length;
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const element = (id) => document.getElementById(id);
-  const fixed = (value) => value.toFixed(1).replace("-", "−");
+  const byId = (id) => document.getElementById(id);
+  const fixed = (value) => clip360.number(value, 1);
   const signed = (value) => `${value < 0 ? "" : "+"}${fixed(value)}`;
   const state = { panorama: 0, condition: Object.keys(data.panoramas[0].cues)[0], yaw: 0 };
 
-  /** An HTML element with properties and children. */
-  function html(name, properties = {}, ...children) {
-    const created = Object.assign(document.createElement(name), properties);
-    created.append(...children);
-    return created;
-  }
-
-  const around = Array.from({ length: data.camera.views }, () => html("canvas"));
-  element("around").append(...around);
-  const slider = element("panorama");
+  const around = Array.from({ length: data.camera.views }, () => element("canvas"));
+  byId("around").append(...around);
+  const slider = byId("panorama");
   const views = clip360.panoramaViews(
-    { panorama: slider.querySelector("canvas"), crop: element("crop"), whole: element("whole"), around },
+    { panorama: slider.querySelector("canvas"), crop: byId("crop"), whole: byId("whole"), around },
     { fov: data.camera.fov }
   );
   const pictures = data.panoramas.map(({ picture, caption, place }) => {
-    const image = new Image();
-    image.src = picture;
-    image.alt = `${place}: ${caption}`;
-    return image;
+    return element("img", { src: picture, alt: `${place}: ${caption}` });
   });
 
   /** The number of the measured yaw nearest to the camera's. */
@@ -40,20 +31,17 @@
   let group;
   data.panoramas.forEach(({ place }, k) => {
     if (!k || place !== data.panoramas[k - 1].place) {
-      group = html("div", { className: "place" }, html("span", { textContent: place }));
-      element("choice").append(group);
+      group = element("div", { class: "place" }, element("span", {}, place));
+      byId("choice").append(group);
     }
-    const button = html("button", { type: "button" }, pictures[k]);
-    button.addEventListener("click", () => choose({ panorama: k }));
-    group.append(button);
+    group.append(element("button", { type: "button", on: { click: () => choose({ panorama: k }) } }, pictures[k]));
   });
-  const thumbnails = [...element("choice").querySelectorAll("button")];
+  const thumbnails = [...byId("choice").querySelectorAll("button")];
 
   const options = Object.keys(data.panoramas[0].cues).map((condition) => {
-    const input = html("input", { type: "radio", name: "cue", value: condition });
-    input.addEventListener("change", () => choose({ condition }));
-    const words = html("span");
-    element("cues").append(html("label", {}, input, words));
+    const on = { change: () => choose({ condition }) };
+    const input = element("input", { type: "radio", name: "cue", value: condition, on }), words = element("span");
+    byId("cues").append(element("label", {}, input, words));
     return { condition, input, words };
   });
 
@@ -68,7 +56,7 @@
       input.checked = condition === state.condition;
       words.textContent = `“${chosen.cues[condition]}”`;
     }
-    element("text").textContent = chosen.texts[state.condition];
+    byId("text").textContent = chosen.texts[state.condition];
     views.show(pictures[number]);
     drawCharts();
     draw();
@@ -78,17 +66,17 @@
   let cells = []; // of { chart, numbers, plot, curve }
   let width = 0; // of all charts when they were drawn
 
-  const charts = element("charts");
+  const charts = byId("charts");
   charts.append(
-    html("div", { className: "head" }, html("span"), ...VIEWS.map(([view, words]) => html("h3", { className: view, textContent: words })))
+    element("div", { class: "head" }, element("span"), VIEWS.map(([view, words]) => element("h3", { class: view }, words)))
   );
   const rows = data.models.map((model) => {
-    const summary = html("p", { className: "summary" });
-    const slots = VIEWS.map(([view]) => ({ view, numbers: html("p", { className: "numbers" }), plot: html("div", { className: "plot" }) }));
+    const summary = element("p", { class: "summary" });
+    const slots = VIEWS.map(([view]) => ({ view, numbers: element("p", { class: "numbers" }), plot: element("div", { class: "plot" }) }));
     charts.append(
-      html("div", { className: "model" },
-        html("div", { className: "name" }, html("h4", { textContent: model.label }), summary),
-        ...slots.map(({ view, numbers, plot }) => html("div", { className: `cell ${view}` }, numbers, plot)))
+      element("div", { class: "model" },
+        element("div", { class: "name" }, element("h4", {}, model.label), summary),
+        slots.map(({ view, numbers, plot }) => element("div", { class: `cell ${view}` }, numbers, plot)))
     );
     return { model, summary, slots };
   });
@@ -102,15 +90,15 @@
       const all = (data.summaries[set] || {})[model.name];
       if (all) {
         summary.textContent =
-          `${all.n} panoramas ${place}: over a turn the score varies by ${all.crop.toFixed(1)} points under the crop ` +
-          `(${Math.round(100 * all.content)} % of the variance is content), by ${all.whole.toFixed(1)} shown whole.`;
+          `${all.n} panoramas ${place}: over a turn the score varies by ${fixed(all.crop)} points under the crop ` +
+          `(${Math.round(100 * all.content)} % of the variance is content), by ${fixed(all.whole)} shown whole.`;
       }
       const range = clip360.commonRange(Object.values(curves), zero);
       return slots.map(({ view, numbers, plot }, k) => {
         const curve = curves[view], { scores, beta } = curve;
         const label =
           `${model.label}, ${VIEWS[k][1].toLowerCase()}: the score runs from ${fixed(Math.min(...scores))} to ` +
-          `${fixed(Math.max(...scores))} over a turn; ${fixed(scores[zero])} at 0°, bound ±${beta.toFixed(1)}`;
+          `${fixed(Math.max(...scores))} over a turn; ${fixed(scores[zero])} at 0°, bound ±${fixed(beta)}`;
         return { curve, numbers, plot, chart: clip360.turnChart(plot, { yaws: data.yaws, ...curve, range, label }) };
       });
     });
@@ -120,9 +108,9 @@
   function writeNumbers({ curve: { scores, beta }, numbers }, k) {
     const change = scores[k] - scores[zero], out = Math.abs(change) > beta;
     numbers.replaceChildren(
-      html("b", { textContent: fixed(scores[k]) }),
-      html("span", { className: out ? "out" : "", textContent: `${signed(change)}, ${out ? "outside" : "within"} ±${beta.toFixed(1)}` }),
-      html("span", { className: "extremes", textContent: `whole turn: ${fixed(Math.min(...scores))}–${fixed(Math.max(...scores))}` })
+      element("b", {}, fixed(scores[k])),
+      element("span", { class: out && "out" }, `${signed(change)}, ${out ? "outside" : "within"} ±${fixed(beta)}`),
+      element("span", { class: "extremes" }, `whole turn: ${fixed(Math.min(...scores))}–${fixed(Math.max(...scores))}`)
     );
   }
 
@@ -136,7 +124,7 @@
     }
     const degrees = `${Math.abs(yaw).toFixed(1).replace(".0", "")}°`;
     const words = yaw === 0 ? "0°, as the picture is" : yaw === -180 ? "180°, behind" : `${degrees} to the ${yaw < 0 ? "left" : "right"}`;
-    element("direction").textContent = `Camera turned ${words}`.replace("turned 0°", "at 0°");
+    byId("direction").textContent = `Camera turned ${words}`.replace("turned 0°", "at 0°");
     slider.setAttribute("aria-valuenow", yaw);
     slider.setAttribute("aria-valuetext", words);
     slider.dataset.yaw = yaw;
@@ -154,16 +142,16 @@
   function stop() {
     cancelAnimationFrame(playing);
     playing = null;
-    element("turn").textContent = "Turn once";
+    byId("turn").textContent = "Turn once";
   }
 
-  element("turn").addEventListener("click", () => {
+  byId("turn").addEventListener("click", () => {
     if (playing !== null) {
       stop();
       return turnTo(state.yaw, { settle: true });
     }
     const from = state.yaw, begin = performance.now();
-    element("turn").textContent = "Stop";
+    byId("turn").textContent = "Stop";
     const frame = (now) => {
       const turned = Math.min((now - begin) / TURN, 1) * 360;
       turnTo(from + (calm.matches ? 45 * Math.floor(turned / 45) : turned)); // in jumps for those who want less motion
@@ -172,7 +160,7 @@
     };
     playing = requestAnimationFrame(frame);
   });
-  element("reset").addEventListener("click", () => {
+  byId("reset").addEventListener("click", () => {
     stop();
     turnTo(0);
   });

@@ -23,7 +23,7 @@ CROP, WHOLE = "center_crop", "squash"  # the views of a panorama that the page c
 MAX_WIDTH = 1024  # pixels of a picture; wider ones are made smaller
 ASSETS = Assets(
     styles=("live_figure.css",),
-    scripts=("viewer.js", "yaw_plot.js", "live_figure_views.js", "live_figure_charts.js", "live_figure.js"),
+    scripts=("dom.js", "viewer.js", "yaw_plot.js", "live_figure_views.js", "live_figure_charts.js", "live_figure.js"),
 )
 
 

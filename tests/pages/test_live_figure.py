@@ -1,7 +1,8 @@
 """The live figure: its scores against an independent computation, and the page in a real browser."""
 
-import os
+import base64
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +21,6 @@ from clip360.pages.live_figure import PanoramaOnPage, picture, write_live_figure
 from pipeline.live_figure import VIEWS, turn_scores
 from tests.small_clips import small_clip
 
-CHROMIUM = "/usr/bin/chromium"
 N_YAWS, N_PANORAMAS, HEIGHT, FOV, N_VIEWS = 16, 2, 64, 90.0, 8
 CUES = {"format_cue": None, "generic_cue": "photo"}
 
@@ -158,8 +158,6 @@ def test_missing_rows_are_reported(scores, image_set, tmp_path):
 
 
 def test_wide_panoramas_are_made_smaller_and_others_stay_as_they_are(tmp_path):
-    import base64
-
     for name, size, expected in (("a.jpg", (1024, 512), (1024, 512)), ("b.png", (2000, 1000), (1024, 512))):
         Image.new("RGB", size, "teal").save(tmp_path / name)
         content = base64.b64decode(picture(tmp_path / name).split(",")[1])
@@ -170,36 +168,23 @@ def test_wide_panoramas_are_made_smaller_and_others_stay_as_they_are(tmp_path):
 # ---------------------------------------------------------------------------------------------------------- in a browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if not os.path.exists(CHROMIUM):
-        pytest.skip(f"needs {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield chromium
-        chromium.close()
+@pytest.fixture
+def live(opened, page_file):
+    """A function that opens the page in a window of its own, drawn."""
 
+    @contextmanager
+    def open_page(**options) -> Iterator:
+        with opened(page_file, **{"viewport": {"width": 1400, "height": 900}} | options) as page:
+            page.wait_for_selector("body[data-ready]")
+            yield page
 
-def opened(browser, url: str, **context):
-    """The page, drawn, in a window of its own, and what it asked for and complained of."""
-    page = browser.new_context(**{"viewport": {"width": 1400, "height": 900}} | context).new_page()
-    page.requested, page.complaints = [], []
-    page.on("request", lambda request: page.requested.append(request.url))
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.goto(url)
-    page.wait_for_selector("body[data-ready]")
-    return page
+    return open_page
 
 
 @pytest.fixture
-def page(browser, page_file) -> Iterator:
-    page = opened(browser, page_file.as_uri())
-    yield page
-    assert not page.complaints
-    assert all(url.startswith(("file:", "data:")) for url in page.requested), page.requested
-    page.context.close()
+def page(live) -> Iterator:
+    with live() as page:
+        yield page
 
 
 def shown_yaw(page) -> float:
@@ -242,6 +227,10 @@ def test_dragging_the_panorama_and_a_chart_turns_it(page, scores):
     page.mouse.up()
     assert shown_yaw(page) == 90  # what is dragged left, the camera follows to the right
     assert_numbers(page, scores)
+    settled = canvases(page, "#around canvas")
+    for key in ("Home", "PageUp", "PageUp"):
+        page.press("#panorama", key)
+    assert (settled == canvases(page, "#around canvas")).all()  # the picture is the one that was scored
     plot = page.locator(".plot").first
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
@@ -250,20 +239,24 @@ def test_dragging_the_panorama_and_a_chart_turns_it(page, scores):
     assert_numbers(page, scores)
 
 
-def test_touch_turns_it(browser, page_file, scores):
-    page = opened(browser, page_file.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    box = page.locator("#panorama").bounding_box()
-    x, y = box["x"] + 200, box["y"] + 50
-    touch = page.context.new_cdp_session(page)
-    for kind, at in (("touchStart", x), ("touchMove", x + 40), ("touchMove", x + box["width"] / 8), ("touchEnd", None)):
-        points = [] if at is None else [{"x": at, "y": y}]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    page.wait_for_selector("#panorama[aria-valuenow='-45']")
-    assert_numbers(page, scores)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.locator("footer").scroll_into_view_if_needed()
-    assert page.locator("#panorama").bounding_box()["y"] == 0  # it stays in sight
-    page.context.close()
+def test_touch_turns_it(live, scores):
+    with live(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as page:
+        box = page.locator("#panorama").bounding_box()
+        x, y = box["x"] + 200, box["y"] + 50
+        touch = page.context.new_cdp_session(page)
+        for kind, at in (
+            ("touchStart", x),
+            ("touchMove", x + 40),
+            ("touchMove", x + box["width"] / 8),
+            ("touchEnd", None),
+        ):
+            points = [] if at is None else [{"x": at, "y": y}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.wait_for_selector("#panorama[aria-valuenow='-45']")
+        assert_numbers(page, scores)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.locator("footer").scroll_into_view_if_needed()
+        assert page.locator("#panorama").bounding_box()["y"] == 0  # it stays in sight
 
 
 def test_another_text_and_another_panorama_have_their_own_scores(page, scores):
@@ -305,7 +298,7 @@ def test_the_views_are_those_of_the_package(page, image_set, yaw):
         assert np.abs(pixels - resized).mean() < 3
 
 
-def test_it_turns_once_and_stops(browser, page_file, page):
+def test_it_turns_once_and_stops(live, page):
     page.click("#turn")
     page.wait_for_selector("#panorama:not([aria-valuenow='0'])")
     assert page.inner_text("#turn") == "Stop"
@@ -313,30 +306,24 @@ def test_it_turns_once_and_stops(browser, page_file, page):
     assert page.inner_text("#turn") == "Turn once"
     page.click("#reset")
     assert shown_yaw(page) == 0
-    calm = opened(browser, page_file.as_uri(), reduced_motion="reduce")
-    calm.click("#turn")
-    calm.wait_for_selector("#panorama[aria-valuenow='45']")
-    calm.context.close()
+    with live(reduced_motion="reduce") as calm:
+        calm.click("#turn")
+        calm.wait_for_selector("#panorama[aria-valuenow='45']")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
-def test_axe_finds_nothing(browser, page_file, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
-    page = opened(browser, page_file.as_uri(), viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.press("#panorama", "ArrowRight")
-    violations = axe.run(page).response["violations"]
-    assert not violations, [(found["id"], found["nodes"][0]["html"]) for found in violations]
-    page.context.close()
+def test_axe_finds_nothing_serious(live, violations, width, scheme):
+    with live(viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        page.press("#panorama", "ArrowRight")
+        assert not violations(page)
 
 
-def test_it_works_in_a_frame(browser, page_file):
+def test_it_works_in_a_frame(opened, page_file):
     book = page_file.with_name("book.html")
     book.write_text(f'<iframe src="{page_file.name}" title="live" width="720" height="700"></iframe>', encoding="utf-8")
-    page = browser.new_page()
-    page.goto(book.as_uri())
-    frame = page.frame_locator("iframe")
-    frame.locator("body[data-ready]").wait_for()
-    frame.locator("#panorama").press("ArrowRight")
-    assert frame.locator("#panorama").get_attribute("aria-valuenow") == "22.5"
-    page.close()
+    with opened(book) as page:
+        frame = page.frame_locator("iframe")
+        frame.locator("body[data-ready]").wait_for()
+        frame.locator("#panorama").press("ArrowRight")
+        assert frame.locator("#panorama").get_attribute("aria-valuenow") == "22.5"
