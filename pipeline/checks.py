@@ -40,6 +40,7 @@ REFERENCES = {
     "crop_or_model.token_analysis.models.*": ("models",),
     "crop_or_model.scenes.~": ("image_sets",),
     "capabilities.matching.models.*": ("models",),
+    "live_figure.generic_cue": ("textual_probe.generic_cues",),
     "replicates.other_machines.*": ("replicates.names",),
 }
 INPUT_FOLDERS = (
@@ -70,6 +71,7 @@ MULTIPLES = {
 }
 AT_MOST = {
     "finetune.n_worst": "finetune.n_shifts",
+    "live_figure.n_panoramas": "crop_or_model.n_images",
     f"{OPTIMISATION}.batch_size": "pretraining.n_images",
     f"{OPTIMISATION}.warmup_steps": f"{OPTIMISATION}.steps",
 }

@@ -397,6 +397,18 @@ class Capabilities(Section):
     n_blind_scenes: Count
 
 
+class ViewsAround(Section):
+    n_views: NumberOfViews
+    fov: FieldOfView
+
+
+class LiveFigure(Section):
+    n_panoramas: Count
+    n_yaws: Shifts
+    generic_cue: Words
+    perspective_views: ViewsAround
+
+
 class OwnPanoramas(Section):
     images: PathText
     model: PathText
@@ -435,6 +447,7 @@ class Parameters(Section):
     protocol_ablations: ProtocolAblations
     crop_or_model: CropOrModel
     capabilities: Capabilities
+    live_figure: LiveFigure
     own_panoramas: OwnPanoramas
     replicates: Replicates
 

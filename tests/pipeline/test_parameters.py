@@ -154,6 +154,8 @@ FAULTS = {
     "capabilities.matching.models": (["clip_p33"], "is 'clip_p33': expected one of clip_p00, "),
     "capabilities.matching.lrs": ([0.1], "is [0.1]: expected a list of at least 2 entries"),
     "capabilities.viewpoints.n_images": (97, "is 97: expected at most `capabilities.n_images`"),
+    "live_figure.generic_cue": ("foto", "is 'foto': expected one of photo, image, picture, view, of `textual_probe.generic_cues`; did you mean photo?"),
+    "live_figure.n_panoramas": (49, "is 49: expected at most `crop_or_model.n_images`"),
     "finetune.n_worst": (9, "is 9: expected at most `finetune.n_shifts`"),
     "finetune.n_validation": (0, "is 0: expected more than 0, because `adaptation` chooses runs"),
     "crop_or_model.n_images": (8, "is 8: expected at least 10, because with fewer images no signed-rank test"),
