@@ -24,7 +24,7 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
         " intervals and the smallest difference that would have been found; and, with --model or --features, by distances"
         " between sets.",
         epilog="Writes into the folder of --out: comparison and, with --model or --features, set_distances, each as CSV, Markdown"
-        " and LaTeX; differences.csv, panorama by panorama; and comparison.json, which holds everything but the latter.",
+        " and LaTeX; differences.csv, panorama by panorama; comparison.json, which holds everything but the latter; and comparison.html, a page of both.",
     )
     parser.add_argument(
         "reports", nargs="+", metavar="REPORT", help="folder that `clip360 score` wrote, of each generator"
@@ -69,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
     """Write the files of a comparison and print its verdicts."""
     from clip360.commands.comparison_files import describe, write_comparison
     from clip360.geometry.seam_measures import VISIBLE
+    from clip360.pages.comparison_page import write_comparison_page
+    from clip360.scoring.image_sources import open_images
     from clip360.scoring.score_folder import read_scores, read_summary, require_comparable
     from clip360.stats.comparison import compare, require_metrics, shared_metrics, visible_faults
 
@@ -99,10 +101,11 @@ def run(options: argparse.Namespace) -> int:
         inference=inference,
     )
     write_comparison(options.out, description, scores, table, distances)
+    page = write_comparison_page(options.out, {name: path and open_images(path) for name, path in images.items()})
     _print_verdicts(table)
     if distances is not None:
         _print_distances(distances)
-    print(Path(options.out, "comparison.md"))
+    print(page)
     return 0
 
 

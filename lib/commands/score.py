@@ -25,7 +25,7 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
         help="score panoramas against their captions, at all shifts of a whole turn",
         description="Score every panorama of a set against its caption, at equal steps of a whole turn.",
         epilog="Writes scores.csv and scores.jsonl (one row for each panorama), summary.json (means with intervals, by view"
-        " protocol) and report.html (the extremes, with thumbnails) into the folder of --out. Stopped and started again, it"
+        " protocol) and report.html (a page to sort, filter and look around) into the folder of --out. Stopped and started again, it"
         " continues; panoramas that have changed since are scored again.",
     )
     parser.add_argument("images", help=f"panoramas (2:1): {FORMS}")
@@ -50,11 +50,12 @@ def run(options: argparse.Namespace) -> int:
 
     from clip360.data.image_set import printable
     from clip360.data.panorama_sources import open_panoramas
+    from clip360.pages.score_page import write_score_page
     from clip360.scoring.embedding import truncated
     from clip360.scoring.embedding_cache import EmbeddingCache
     from clip360.scoring.folder_lock import folder_lock
     from clip360.scoring.panorama_scores import require_options, tensor_resize_deviation
-    from clip360.scoring.score_folder import REPORT, score_folder, write_summary
+    from clip360.scoring.score_folder import read_records, score_folder, write_summary
     from clip360.scoring.view_protocols import DEFAULTS, weights_sha256
 
     inference = inference_of(options)
@@ -86,8 +87,9 @@ def run(options: argparse.Namespace) -> int:
         )
         summary = _summary(options, clip, scores, weights=weights, n_truncated=n_truncated, inference=inference)
         write_summary(options.out, summary)
+        page = write_score_page(options.out, read_records(options.out), summary, image_set)
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
-    print(f"{len(scores)} panoramas, {means}: {Path(options.out, REPORT)}")
+    print(f"{len(scores)} panoramas, {means}: {page}")
     for name in options.protocols:
         estimate = summary["metrics"][name]
         print(

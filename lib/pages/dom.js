@@ -13,7 +13,7 @@
       else if (key.startsWith(".")) element[key.slice(1)] = value;
       else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
     }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+    element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
     return element;
   };
 

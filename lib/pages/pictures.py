@@ -6,14 +6,15 @@ which the page loads when a panorama is opened: it holds a JPEG for the viewer, 
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
-from clip360.data.image_set import ImageSet, read_ahead
+from clip360.data.image_set import read_ahead
 from clip360.pages.html import script_json, write_text
 
 THUMBNAIL = (256, 128)  # pixels
@@ -42,13 +43,14 @@ def picture_id(sha256: str) -> str:
     return sha256[:ID_LENGTH]
 
 
-def write_pictures(page: Path, image_set: ImageSet, ids: Mapping[str, str]) -> Pictures:
-    """Write the pictures of panoramas, file name -> id, beside ``page`` into ``NAME_files``.
+def write_pictures(page: Path, readers: Mapping[str, Callable[[], Tensor]]) -> Pictures:
+    """Write the pictures of panoramas beside ``page`` into ``NAME_files``.
 
-    Those that are there already are kept, and those of no panorama are removed. Raises DataError where a panorama cannot be read.
+    ``readers`` maps the id of a panorama to what returns it, uint8 [3, H, 2H]. Pictures that are there already are kept, and
+    those of no panorama are removed. Raises what a reader raises, such as DataError.
     """
     files = Path(f"{page.with_suffix('')}_files")
-    width = WIDTH if len(ids) <= MANY else WIDTH_OF_MANY
+    width = WIDTH if len(readers) <= MANY else WIDTH_OF_MANY
     panoramas, thumbnails = files / f"panoramas_{width}", files / "thumbnails"
     for folder in (panoramas, thumbnails):
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,19 +58,19 @@ def write_pictures(page: Path, image_set: ImageSet, ids: Mapping[str, str]) -> P
     def is_written(picture: str) -> bool:
         return (panoramas / f"{picture}.js").is_file() and (thumbnails / f"{picture}.jpg").is_file()
 
-    missing = {picture: image for image, picture in ids.items() if not is_written(picture)}
+    missing = [picture for picture in readers if not is_written(picture)]
     progress = tqdm(missing, desc=f"{page.name}: pictures", disable=not missing)
-    images = read_ahead(image_set.read, missing.values(), READ_AHEAD)
+    images = read_ahead(lambda picture: readers[picture](), missing, READ_AHEAD)
     for picture, panorama in zip(progress, images, strict=True):
         image = Image.fromarray(panorama.permute(1, 2, 0).contiguous().numpy())
         small = image.resize(THUMBNAIL, Image.Resampling.LANCZOS, reducing_gap=2)
         write_text(panoramas / f"{picture}.js", panorama_script(picture, image, width=width))
         (thumbnails / f"{picture}.jpg").write_bytes(_jpeg(small, quality=80))
-    _remove_others(files, set(ids.values()), {panoramas, thumbnails})
-    inline = len(ids) <= MAX_INLINE
+    _remove_others(files, set(readers), {panoramas, thumbnails})
+    inline = len(readers) <= MAX_INLINE
     return Pictures(
         f"{files.name}/{panoramas.name}",
-        thumbnail_urls(thumbnails, ids.values()) if inline else f"{files.name}/{thumbnails.name}",
+        thumbnail_urls(thumbnails, readers) if inline else f"{files.name}/{thumbnails.name}",
     )
 
 

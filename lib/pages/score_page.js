@@ -75,16 +75,13 @@
     if (row === undefined) return;
     const to = (other) => (state.rows[other] === undefined ? undefined : () => openAt(other));
     view.scrollTo(Math.max(0, position - 1));
-    panel.open(
-      {
-        image: table.text.image[row], caption: table.text.caption[row], picture: table.pictures[row], folder: data.panoramas,
-        note: `${position + 1} of ${state.rows.length}`, yaw: table.values.worst_yaw[row],
-        plots: data.yaw.map(({ title, yaws, scores }) => ({ title, scores: yaws.map((yaw, k) => [yaw, scores[k][row]]) })),
-        faults: faultTable(row),
-        tables: [protocolTable(row), ...data.latitude.map((group) => latitudeTable(group, row))],
-      },
-      { previous: to(position - 1), next: to(position + 1) }
-    );
+    const plots = data.yaw.map(({ title, yaws, scores }) => ({ title, scores: yaws.map((yaw, k) => [yaw, scores[k][row]]) }));
+    panel.open({
+      title: table.text.image[row], caption: table.text.caption[row], note: `${position + 1} of ${state.rows.length}`,
+      sides: [{ image: table.text.image[row], folder: data.panoramas, picture: table.pictures[row], yaw: table.values.worst_yaw[row], plots }],
+      faults: faultTable(row), tables: [protocolTable(row), ...data.latitude.map((group) => latitudeTable(group, row))],
+      previous: to(position - 1), next: to(position + 1),
+    });
   }
 
   function protocolTable(row) {

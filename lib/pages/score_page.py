@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,9 @@ def write_score_page(
     """
     records = list(records)
     path = Path(folder, REPORT)
-    ids = {record["image"]: picture_id(record["sha256"]) for record in records}
-    pictures = write_pictures(path, image_set, ids)
+    ids = [picture_id(record["sha256"]) for record in records]
+    readers = {picture: partial(image_set.read, record["image"]) for picture, record in zip(ids, records, strict=True)}
+    pictures = write_pictures(path, readers)
     names = [key for key, value in records[0].items() if isinstance(value, (int, float))]
     columns = describe_columns(names, summary["protocols"])
     values = {name: [record[name] for record in records] for name in names}
@@ -54,7 +56,7 @@ def write_score_page(
         "table": {
             "n": len(records),
             "text": {key: [record[key] for record in records] for key in ("image", "caption")},
-            "pictures": list(ids.values()),
+            "pictures": ids,
             "values": values,
         },
         "yaw": [_yaw_plot(name, records, summary) for name in _yaw_protocols(summary)],

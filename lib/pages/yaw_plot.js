@@ -44,8 +44,9 @@
    * [yaw, score], is named above the plot; nothing is interpolated.
    */
   clip360.yawPlot = function (container, { scores, what = "CLIP score", onPick }) {
-    const points = scores.map(([yaw, score]) => [clip360.wrapYaw(Number(yaw)), score]).sort((a, b) => a[0] - b[0]);
-    const worst = points.reduce((a, b) => (b[1] < a[1] ? b : a)), best = points.reduce((a, b) => (b[1] > a[1] ? b : a));
+    const given = scores.map(([yaw, score]) => [clip360.wrapYaw(Number(yaw)), score]);
+    const worst = given.reduce((a, b) => (b[1] < a[1] ? b : a)), best = given.reduce((a, b) => (b[1] > a[1] ? b : a));
+    const points = [...given].sort((a, b) => a[0] - b[0]);
     const y = clip360.axis(worst[1], best[1]);
     const toX = (yaw) => LEFT + ((yaw + 180) / 360) * (WIDTH - LEFT - RIGHT);
     const toY = (score) => HEIGHT - BOTTOM - ((score - y.low) / (y.high - y.low)) * (HEIGHT - TOP - BOTTOM);

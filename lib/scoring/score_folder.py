@@ -17,10 +17,9 @@ from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
 from clip360.scoring.embedding_cache import EmbeddingCache
 from clip360.scoring.panorama_scores import SHIFTS, protocols_of_run, require_options, score_records, score_table
-from clip360.scoring.report import write_report
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
-SCORES, RECORDS, REPORT, SUMMARY = "scores.csv", "scores.jsonl", "report.html", "summary.json"
+SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
 STATE = "state"  # key of a record while a run is unfinished, see ``_state``
 ROWS_AT_ONCE = 1000  # records in memory while files are written
 
@@ -37,7 +36,7 @@ def score_folder(
     cache: EmbeddingCache | None = None,
     strict: bool = False,
 ) -> pd.DataFrame:
-    """Score an image set into ``folder``/scores.csv, scores.jsonl and report.html; returns the table of ``score_panoramas``.
+    """Score an image set into ``folder``/scores.csv and scores.jsonl; returns the table of ``score_panoramas``.
 
     A stopped run with the same model and protocols is continued: panoramas whose file and text are as they were keep their
     scores, and stderr reports how many. An image file counts by its size and its times of modification and of status change
@@ -67,7 +66,6 @@ def score_folder(
     duplicates.report()
     _write_scores(folder, _in_order(partial, image_set.table.image))
     scores = read_scores(folder)
-    write_report(folder / REPORT, scores, image_set, model=clip.name, view=clip.view, n_shifts=n_shifts)
     for finished in folder.glob("scores.*.partial"):  # also of stopped runs whose model or protocols differ
         finished.unlink()
     return scores
