@@ -60,15 +60,12 @@ class Leaderboard:
     table     one row for each card, sorted: card, model, weights_sha256, machine, then NAME of each column, with NAME_low and NAME_high
               where it has an interval
     sort      the name of the column by which it is sorted
-    protocol, image_set   what all cards have in common
     """
 
     columns: Sequence[Column]
     shown: Sequence[str]
     table: pd.DataFrame
     sort: str
-    protocol: Mapping[str, Any]
-    image_set: Mapping[str, Any]
 
 
 def make_leaderboard(cards: Mapping[str, Mapping[str, Any]], *, sort: str = DEFAULT_SORT) -> Leaderboard:
@@ -88,9 +85,8 @@ def make_leaderboard(cards: Mapping[str, Mapping[str, Any]], *, sort: str = DEFA
     lower_first = columns[names.index(sort)].better == LOWER
     table = table.sort_values([sort, "model"], ascending=[lower_first, True], ignore_index=True)
     shown = [f"{measure}_{view}" for measure, view in SHOWN] + [column.name for column in COSTS]
-    first = next(iter(cards.values()))
     on_page = [name for name in names if name in shown or name == sort]
-    return Leaderboard(columns, on_page, table, sort, first["protocol"], first["image_set"])
+    return Leaderboard(columns, on_page, table, sort)
 
 
 def require_comparable(cards: Mapping[str, Mapping[str, Any]]) -> None:

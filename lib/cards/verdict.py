@@ -61,10 +61,10 @@ STATEMENTS = (
         above=1.0,
     ),
     Statement(
-        "content_fraction", CROP, "of the variance over shifts",
-        "Under the centre crop most of this change is content that enters and leaves the crop",
-        "Under the centre crop most of this change is the position of the same content",
-        "whether under the centre crop content or position changes the score more",
+        "content_fraction", CROP, "of it",
+        "Under the centre crop content that enters and leaves carries most of the variance over shifts",
+        "Under the centre crop the position of the same content carries most of the variance over shifts",
+        "whether under the centre crop content carries most of the variance over shifts",
         above=0.5,
     ),
     Statement(

@@ -26,16 +26,20 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read cards and write their table."""
-    from pathlib import Path
+    from dataclasses import asdict
 
     from clip360.cards.files import read_card
     from clip360.cards.leaderboard import make_leaderboard, write_leaderboard
+    from clip360.data.images import printable
     from clip360.pages.leaderboard_page import write_leaderboard_page
 
     if len(set(options.cards)) < len(options.cards):
         raise ValueError("a card is named twice: expected each once")
-    board = make_leaderboard({path: read_card(path) for path in options.cards}, sort=options.sort)
+    cards = {path: read_card(path) for path in options.cards}
+    board = make_leaderboard(cards, sort=options.sort)
     write_leaderboard(options.out, board)
-    page = write_leaderboard_page(options.out, board)
-    print(f"{len(board.table)} cards, first by {options.sort}: {board.table.model[0]}: {Path(page)}")
+    shown = [asdict(column) for column in board.columns if column.name in board.shown]
+    rows = board.table.to_dict("records")
+    page = write_leaderboard_page(options.out, rows, shown, sort=board.sort, card=cards[options.cards[0]])
+    print(f"{len(rows)} cards, first by {board.sort}: {printable(rows[0]['model'])}: {page}")
     return 0
