@@ -53,7 +53,7 @@ def _require_keys(card: Mapping[str, Any]) -> None:
     float(card["model"]["parameters"]["all"])
     card["views"][SQUASH]
     for measure in card["measures"].values():
-        measure["label"], measure["unit"], measure["meaning"], measure["better"]
+        measure["label"], measure["short"], measure["unit"], measure["meaning"], measure["better"]
     for view in card["views"].values():
         float(view["gflop"]), float(view["panoramas_per_second"])
         for number in view["numbers"].values():

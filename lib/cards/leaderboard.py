@@ -35,6 +35,7 @@ class Column:
 
     name: str
     label: str
+    short: str
     view: str
     unit: str
     meaning: str
@@ -43,10 +44,10 @@ class Column:
 
 
 COSTS = (  # of the squashed view, which takes one pass
-    Column("parameters", "Parameters", "", "millions", "Parameters of the whole network.", LOWER, False),
-    Column("gflop", "Cost", SQUASH, "GFLOP", "Floating-point operations a panorama, 10^9.", LOWER, False),
+    Column("parameters", "Parameters", "Size", "", "millions", "Parameters of the whole network.", LOWER, False),
+    Column("gflop", "Cost", "Cost", SQUASH, "GFLOP", "Floating-point operations a panorama, in 10⁹.", LOWER, False),
     Column(
-        "panoramas_per_second", "Speed", SQUASH, "panoramas/s", "Resized and embedded a second, on the machine of the card.",
+        "panoramas_per_second", "Speed", "Speed", SQUASH, "a second", "Panoramas resized and embedded a second, on the machine of the card.",
         HIGHER, False,
     ),
 )  # fmt: skip
@@ -123,7 +124,7 @@ def _columns(cards: Sequence[Mapping[str, Any]]) -> list[Column]:
             for measure in numbers["numbers"]:
                 present.setdefault(measure, {})[view] = None
     return [
-        Column(f"{measure}_{view}", x["label"], view, x["unit"], x["meaning"], x["better"])
+        Column(f"{measure}_{view}", x["label"], x["short"], view, x["unit"], x["meaning"], x["better"])
         for measure, x in measures.items()
         for view in present.get(measure, ())
     ] + list(COSTS)
@@ -165,7 +166,7 @@ def write_leaderboard(folder: str | Path, board: Leaderboard) -> None:
 
 def markdown(board: Leaderboard) -> str:
     """The columns that fit on a page as a Markdown table, intervals in brackets."""
-    heads = {c.name: " ".join(x for x in (c.label, f"({c.view})" if c.view else "") if x) for c in board.columns}
+    heads = {c.name: " ".join(x for x in (c.short, f"({c.view})" if c.view else "") if x) for c in board.columns}
     shown = [column for column in board.columns if column.name in board.shown]
     rows = [
         {"model": printable(row["model"]).replace("|", "\\|")} | {heads[c.name]: cell(row, c) for c in shown}
@@ -177,7 +178,7 @@ def markdown(board: Leaderboard) -> str:
 def cell(row: Mapping[str, Any], column: Column) -> str:
     """A number of a row in words, with its interval; – where the card lacks it.
 
-    >>> cell({"x": 0.5, "x_low": 0.25, "x_high": 1.0}, Column("x", "X", "", "", "", ""))
+    >>> cell({"x": 0.5, "x_low": 0.25, "x_high": 1.0}, Column("x", "X", "X", "", "", "", ""))
     '0.50 [0.25, 1.00]'
     """
     values = [row[f"{column.name}{end}"] for end in (("", "_low", "_high") if column.has_interval else ("",))]

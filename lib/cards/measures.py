@@ -10,6 +10,7 @@ class Measure:
     """A number of a card.
 
     label    a few words for a head
+    short    one to three words for the head of a table
     unit     of the number, after it; nothing for fractions and ratios
     meaning  one or two sentences
     better   ``LOWER`` or ``HIGHER`` where one is better, else nothing
@@ -17,6 +18,7 @@ class Measure:
     """
 
     label: str
+    short: str
     unit: str
     meaning: str
     better: str = ""
@@ -26,6 +28,7 @@ class Measure:
 CUES = {
     "cue_contrast": Measure(
         "Format-cue contrast",
+        "Format cue",
         "points",
         "How much more the format cue (“360 panorama”) raises the score of a panorama than that of a perspective view of the same"
         " picture, against generic cues. Only what lies above 0 belongs to the format. Median over panoramas.",
@@ -33,12 +36,14 @@ CUES = {
     ),
     "cue_gain": Measure(
         "Gain of panoramas by the format cue",
+        "Gain, panoramas",
         "points",
         "Score with the format cue minus the mean score with generic cues, of panoramas. Median over panoramas.",
         reference=0.0,
     ),
     "cue_control_gain": Measure(
         "Gain of perspective views by the format cue",
+        "Gain, perspective",
         "points",
         "The same on the perspective view of each panorama: what the cue's words gain on any image.",
         reference=0.0,
@@ -47,6 +52,7 @@ CUES = {
 STABILITY = {
     "instability": Measure(
         "Instability under shifts",
+        "Instability",
         "",
         "Standard deviation of a panorama's score over the directions in which the camera can look, over that between panoramas. 0: the"
         " score does not depend on the direction. 1: the direction changes it as much as another panorama.",
@@ -55,6 +61,7 @@ STABILITY = {
     ),
     "instability_to_crop": Measure(
         "Instability over that of the centre crop",
+        "Instability / crop",
         "",
         "Below 1, the score depends less on the direction under this view than under the centre crop, on the same panoramas.",
         LOWER,
@@ -62,6 +69,7 @@ STABILITY = {
     ),
     "worst_of_beta": Measure(
         "Worst shift over β",
+        "Worst shift / β",
         "",
         "Median change of the score at the worst shift, over the bound β that the mirrored panoramas give. Below 1, every shift"
         " changes the score less than the paper's bound allows.",
@@ -72,18 +80,21 @@ STABILITY = {
 RETRIEVAL = {
     "image_to_text": Measure(
         "R@1, image to text",
+        "R@1 to text",
         "",
         "Fraction of panoramas whose own caption ranks first among those of the set; mean over shifts. Ties count against the model.",
         HIGHER,
     ),
     "text_to_image": Measure(
         "R@1, text to image",
+        "R@1 to image",
         "",
         "Fraction of captions whose own panorama ranks first among those of the set; mean over shifts.",
         HIGHER,
     ),
     "recall_gain": Measure(
         "R@1 minus that of the centre crop",
+        "R@1 − crop",
         "",
         "Above 0, this view finds the own caption of a panorama more often than the centre crop does.",
         HIGHER,
@@ -91,20 +102,25 @@ RETRIEVAL = {
     ),
 }
 LEVEL = {
-    "score": Measure("Mean score", "points", "Mean CLIP score of the panoramas as they are."),
+    "score": Measure("Mean score", "Score", "points", "Mean CLIP score of the panoramas as they are."),
     "sd_over_shifts": Measure(
         "Spread over shifts",
+        "Spread",
         "points",
         "Root mean square of the standard deviation of a panorama's score over shifts.",
         LOWER,
     ),
     "beta": Measure(
-        "Bound β", "points", "Upper Tukey fence of the change under the mirror: changes above it count as instability."
+        "Bound β",
+        "β",
+        "points",
+        "Upper Tukey fence of the change under the mirror: changes above it count as instability.",
     ),
 }
 CONTENT = {
     "content_fraction": Measure(
         "Content in the variance over shifts",
+        "Content",
         "",
         "Under the centre crop a shift also changes what the model sees. This fraction of the variance is content that enters and leaves; the"
         " rest is the position of the same content.",
@@ -114,6 +130,7 @@ CONTENT = {
 ROLLS = {
     "whole_patches": Measure(
         "Patch grid: shifts by whole patches",
+        "Patch grid",
         "",
         "Variance of the score over rolls of the input by whole patches, over that of rolls by half patches too. Below 1, part of the"
         " instability comes from the patch grid.",
@@ -121,6 +138,7 @@ ROLLS = {
     ),
     "no_columns": Measure(
         "Position: one positional embedding for each row",
+        "Columns",
         "",
         "Variance over rolls that is left where a patch does not know its column. Below 1, part of the instability comes from the learned"
         " columns.",
@@ -128,6 +146,7 @@ ROLLS = {
     ),
     "closed_seam": Measure(
         "Seam: a positional embedding that closes",
+        "Seam",
         "",
         "Variance over rolls that is left where the embedding of the last column continues that of the first. Below 1, part of the"
         " instability comes from the seam in the positions.",

@@ -42,6 +42,7 @@ def write_leaderboard_page(
         title=f"Shift cards of {len(rows)} model{'s' * (len(rows) > 1)}",
         level=f"{100 * (1 - inference['alpha']):g} %",
         columns=[column | {"view_label": VIEW_LABELS.get(column["view"], "")} for column in columns],
+        meanings=list({column["label"]: column for column in columns}.values()),
         rows=[
             {
                 "model": row["model"],
