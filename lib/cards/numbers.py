@@ -87,7 +87,15 @@ def _rows(found: dict, view: str, columns: dict[str, str]) -> list[dict]:
     return [_row(measure, view, found, column) for column, measure in columns.items()]
 
 
+def _require_variation(scores: pd.DataFrame) -> None:
+    """ValueError where all scores are the same, as they are where all were clamped: then nothing of them means anything."""
+    if scores.value.nunique() == 1:
+        value = scores.value.iloc[0]
+        raise ValueError(f"every score is {value:g}{': all were clamped' if value == 0 else ''}")
+
+
 def _cues(cues: pd.DataFrame, view: str, inference: Inference) -> list[dict]:
+    _require_variation(cues)
     table = contrast_table(cue_gains(cues), ["model", "image_set", "kind"], inference=inference)
     return _rows(table.iloc[0].to_dict(), view, CUE_COLUMNS)
 
@@ -119,6 +127,7 @@ def _score(scores: pd.DataFrame, view: str, inference: Inference) -> dict:
 
 def _content(scores: pd.DataFrame, protocol: CardProtocol, inference: Inference) -> list[dict]:
     crop = scores[scores["view"] == CROP]
+    _require_variation(select(crop, "clip_score"))
     table = decompose(crop, n_windows=protocol.n_windows, inference=inference)
     return _rows(table.iloc[0].to_dict(), CROP, {"content_fraction": "content_fraction"})
 

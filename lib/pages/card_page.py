@@ -92,10 +92,10 @@ def _speed(view: Mapping[str, Any]) -> str:
 
 def _measure(name: str, card: Mapping[str, Any]) -> dict[str, Any] | None:
     """A measure with its rows, one for each view that has it; None where no view has."""
-    measure = card["measures"][name]
     found = {view: x["numbers"][name] for view, x in card["views"].items() if name in x["numbers"]}
     if not found:
         return None
+    measure = card["measures"][name]
     reference = measure["reference"]
     axis = axis_of(list(found.values()), *(() if reference is None else (reference,)), 0.0)
     return measure | {
