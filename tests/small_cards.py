@@ -40,7 +40,7 @@ VIEW = {
     "passes": 1,
     "gflop": 8.7,
     "panoramas_per_second": 20.5,
-    "clamped_fraction": 0.0,
+    "negative_fraction": 0.0,
 }
 CARD = {
     "format": 1,

@@ -80,14 +80,13 @@ def _view(clip: Clip, protocol: CardProtocol, measured: CardMeasurements, number
     """What a card says of one view mode."""
     scores = select(measured.scores[measured.scores["view"] == clip.view], "clip_score", "shift").value
     camera = {"n_views": clip.protocol.n_views, "fov": clip.protocol.view_fov}
-    is_clamped = clip.protocol.clamp_at_zero
     return {
         "hash": protocol_hash(clip, shift_protocol(clip, protocol.n_shifts)),
         "sphere_fraction": sphere_fraction(clip.view, **camera),
         "passes": cost(clip)["passes"],
         "gflop": image_gflop(clip),
         "panoramas_per_second": measured.panoramas_per_second[clip.view],
-        "clamped_fraction": float((scores == 0).mean()) if is_clamped else 0.0,
+        "negative_fraction": float((scores < 0).mean()),
         "numbers": {row.measure: _number(row) for row in numbers[numbers["view"] == clip.view].itertuples()},
     }
 

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     require_views(options.views or VIEWS)
     image_set = _image_set(options)
     require_images(len(image_set.table), inference)
-    clip = open_clip_of(options, view=SQUASH)
+    clip = _model(options, SQUASH)
     if mismatch := activation_warning(options):
         warn(mismatch)
     wide, left_out = _wide(options, options.views or VIEWS)
@@ -111,6 +111,14 @@ def _image_set(options: argparse.Namespace):
     return image_set
 
 
+def _model(options: argparse.Namespace, view: str):
+    """The model under a view, whose scores are not clamped at 0: a change below 0 is a change too."""
+    from dataclasses import replace
+
+    clip = open_clip_of(options, view=view)
+    return replace(clip, protocol=replace(clip.protocol, clamp_at_zero=False))
+
+
 def _wide(options: argparse.Namespace, views: Sequence[str]):
     """The model with a network of twice the width, or None, and by view why it is left out."""
     from clip360.cards.protocol import WIDE
@@ -118,7 +126,7 @@ def _wide(options: argparse.Namespace, views: Sequence[str]):
     if WIDE not in views:
         return None, {}
     try:
-        return open_clip_of(options, view=WIDE), {}
+        return _model(options, WIDE), {}
     except (ValueError, RuntimeError) as error:
         if options.views:  # asked for by name
             raise ValueError(f"--views names wide, which {Path(options.model).name} cannot take: {error}") from error

@@ -122,5 +122,5 @@ def _view(name: str, view: Mapping[str, Any]) -> dict[str, Any]:
         "passes": f"{view['passes']:g}",
         "gflop": number(view["gflop"]),
         "speed": _speed(view),
-        "clamped": f"{100 * view['clamped_fraction']:.1f} %",
+        "negative": f"{100 * view['negative_fraction']:.1f} %",
     }
