@@ -35,6 +35,9 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
         "--cue", help=f"format cue of all panoramas (default: those of the image set; {CUE}, if it has none)"
     )
     add_model_options(parser, required=True, view=False)
+    parser.add_argument(
+        "--name", help="what the card calls the model (default: the name of its folder or architecture)"
+    )
     parser.add_argument("--out", default="card", metavar="CARD", help="folder of the card (default: %(default)s)")
     parser.add_argument(
         "--n-images",
@@ -116,7 +119,8 @@ def _model(options: argparse.Namespace, view: str):
     from dataclasses import replace
 
     clip = open_clip_of(options, view=view)
-    return replace(clip, protocol=replace(clip.protocol, clamp_at_zero=False))
+    protocol = replace(clip.protocol, clamp_at_zero=False)
+    return replace(clip, name=options.name or clip.name, protocol=protocol)
 
 
 def _wide(options: argparse.Namespace, views: Sequence[str]):
