@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from itertools import combinations
@@ -16,12 +15,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from clip360.cli import INTERRUPTED, build_parser, main
+from clip360.cli import INTERRUPTED, build_parser
 from clip360.finetune.lora import attach_lora, save_adapter
 from clip360.models.clip import WEIGHTS, load_clip
 from clip360.models.protocol import CHOICES
 from clip360.scoring.folder_lock import folder_lock
 from clip360.scoring.view_protocols import PROTOCOLS
+from tests.command_line import error_of, run
 from tests.small_clips import small_clip
 
 LONG = "very " * 30 + "long"  # a caption that the small model truncates
@@ -45,20 +45,6 @@ def image_set(tmp_path) -> Path:
         rows.append({"image": name, "caption": f"the panorama {name}"})
     pd.DataFrame(rows).to_csv(tmp_path / "set" / "captions.csv", index=False)
     return tmp_path / "set"
-
-
-def run(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def error_of(capsys, *arguments: object) -> str:
-    """The message with which the command fails: one line, without a traceback."""
-    assert run(*arguments) == 1
-    lines = [
-        line for line in capsys.readouterr().err.splitlines() if line and "%|" not in line
-    ]  # without progress bars
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def test_score_takes_captions_a_cue_and_an_adapter(model, image_set, tmp_path, capsys):
@@ -200,82 +186,10 @@ def test_check_prints_problems_and_draws_a_sheet(image_set, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.count("  error: c.png is named in captions.csv, but there is no such") == 2
     assert "shows the same pixels as a.png" in printed
-    assert "not a directory" in error_of(capsys, "check", tmp_path / "none")
-
-
-@pytest.fixture
-def reports(model, image_set, tmp_path) -> list[Path]:
-    """Reports on two image sets, dark and light, with the same captions."""
-    folders = []
-    for name, shade in (("dark", 0), ("light", 200)):
-        (tmp_path / name).mkdir()
-        for k in range(9):
-            pixels = np.random.default_rng(k).integers(0, 56, (32, 64, 3), dtype=np.uint8) + np.uint8(shade)
-            Image.fromarray(pixels).save(tmp_path / name / f"{k}.png")
-        captions = {"image": [f"{k}.png" for k in range(9)], "caption": [f"panorama {k}" for k in range(9)]}
-        pd.DataFrame(captions).to_csv(tmp_path / name / "captions.csv", index=False)
-        folders.append(tmp_path / "reports" / name)
-        arguments = ["score", tmp_path / name, "--model", model, "--device", "cpu", "--shifts", 2, "--out", folders[-1]]
-        assert run(*arguments) == 0
-    return folders
-
-
-def test_compare_writes_verdicts_and_distances(reports, model, tmp_path, capsys):
-    class Means(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return images.float().mean(dim=[2, 3])
-
-    torch.jit.script(Means()).save(tmp_path / "means.pt")
-    images = [tmp_path / "dark", tmp_path / "light"]
-    options = ["--alpha", 0.1, "--resamples", 50, "--device", "cpu", "--out", tmp_path / "out"]
-    capsys.readouterr()
-    assert run("compare", *reports, *options, "--images", *images, "--features", tmp_path / "means.pt") == 0
-    printed = capsys.readouterr().out
-    table = pd.read_csv(tmp_path / "out" / "comparison.csv").set_index("metric")
-    dark, light = (pd.read_csv(report / "scores.csv").score for report in reports)
-    assert table.difference["score"] == pytest.approx((dark - light).mean(), rel=1e-4)
-    winner = "dark" if dark.mean() > light.mean() else "light"
-    assert table.verdict["score"] == winner and f"(caption, 9 and 9): {winner} is better" in printed
-    distances = pd.read_csv(tmp_path / "out" / "set_distances.csv").set_index(["views", "group"])
-    assert distances.value["whole", "whole"] == pytest.approx(3 * 200**2, rel=1e-3)
-    assert "frechet of whole, means, light to dark: 1.2e+05" in printed
-    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv", ".md", ".tex"}
-
-    options += ["--images", *images, "--reference", images[0], "--model", model, "--view", "squash", "--groups", "cube"]
-    assert run("compare", *reports, *options) == 0
-    assert "9 panoramas in 32 dimensions: the covariance is singular" in capsys.readouterr().err
-    table = pd.read_csv(tmp_path / "out" / "set_distances.csv")
-    value = table[table.group == "mean"].set_index(["distance", "generated"]).value
-    assert abs(value["frechet", "dark"]) < 1e-6 < value["frechet", "light"]
-    assert value["cmmd", "dark"] < 0 < value["cmmd", "light"]
-
-
-def test_errors_of_compare_are_one_sentence(reports, model, tmp_path, capsys):
-    images = ["--images", tmp_path / "dark", tmp_path / "light"]
-    for arguments, message in (
-        ([reports[0]], "one report: expected at least 2"),
-        ([reports[0], reports[0]], "a report is named twice"),
-        ([reports[0], tmp_path], "scores.csv does not exist: run clip360 score first"),
-        ([*reports, "--alpha", 2], "alpha is 2.0: expected"),
-        ([*reports, *images], "--images needs --model or --features"),
-        ([*reports, *images[:2], "--model", model], "1 folders of images for 2 reports"),
-        ([*reports, *images, "--model", model, "--groups", "cone"], "'cone': expected one of whole, cube, tangent"),
-        ([*reports, *images, "--features", model / WEIGHTS], "is no TorchScript file"),
-    ):
-        assert message in error_of(capsys, "compare", "--out", tmp_path / "out", "--resamples", 2, *arguments)
-        capsys.readouterr()
-    small_clip(tmp_path / "other" / "small", seed=5)
-    for options, message in (
-        (["--model", model, "--view", "center_crop"], "dark and .* were scored with different view protocols"),
-        (["--model", tmp_path / "other" / "small"], "dark and .* were scored with different weights: score them alike"),
-    ):
-        score = ["score", tmp_path / "light", "--device", "cpu", "--shifts", 2, "--out", reports[1]]
-        assert run(*score, *options) == 0
-        capsys.readouterr()
-        assert re.search(message, error_of(capsys, "compare", *reports, "--out", tmp_path / "out"))
+    assert "none does not exist: expected a folder of JPEG" in error_of(capsys, "check", tmp_path / "none")
 
 
 def test_the_module_runs_as_the_command_does(tmp_path):
     command = [sys.executable, "-m", "clip360.cli", "check", tmp_path / "none"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "not a directory" in done.stderr
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "none does not exist" in done.stderr

@@ -84,7 +84,7 @@
       note: `${metric.label}, ${k + 1} of ${rows.length}`, caption: sides[0][2].caption,
       sides: sides.map(([generator, image, panorama]) => ({
         heading: generator, image, folder: pictures.panoramas, picture: panorama.picture, yaw: panorama.yaw,
-        plots: [{ title: "Score by yaw", scores: panorama.scores }],
+        plots: panorama.scores.length ? [{ title: "Score by yaw", scores: panorama.scores }] : [],
       })),
       tables: [clip360.smallTable("Measures", ["", ...sides.map(([generator]) => foreign(generator)), "threshold"], values, { words: [sides.length + 1] })],
       previous: to(k - 1), next: to(k + 1),

@@ -26,7 +26,7 @@ ASSETS = Assets(
 def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet | None]) -> Path:
     """Write the page of the comparison in ``folder``, comparison.html, complete or not at all; returns its path.
 
-    Reads comparison.json and differences.csv there, and scores.jsonl of the reports that they name. ``image_sets`` holds the
+    Reads comparison.json and differences.csv there, and the scores of the reports that they name. ``image_sets`` holds the
     panoramas by generator, None where they are gone: the page shows no pictures of these. Names and captions are text:
     nothing in them acts as HTML. Raises FileNotFoundError where a report is gone, and DataError where a panorama cannot be read.
     """
@@ -35,7 +35,7 @@ def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet 
     content = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
     texts = dict.fromkeys(("a", "b", "caption", "image_a", "image_b"), str)
     differences = pd.read_csv(folder / "differences.csv", keep_default_na=False, dtype=texts)
-    records = {g["name"]: read_records(folder / g["report"] / "scores.jsonl") for g in content["generators"]}
+    records = {g["name"]: read_records(folder / g["report"]) for g in content["generators"]}
     shown = failures(content, differences, records)
     images = images_shown(content["pairs"], shown)
     readers = {
@@ -43,6 +43,7 @@ def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet 
         for name in images
         if image_sets[name] is not None
         for image in sorted(images[name])
+        if "sha256" in records[name][image]
     }
     pictures = write_pictures(path, readers)
     names = [metric["name"] for metric in content["metrics"]]
@@ -78,12 +79,13 @@ def write_comparison_page(folder: str | Path, image_sets: Mapping[str, ImageSet 
 
 def _panorama(record: Mapping[str, Any], readers: Mapping[str, Any], metrics: list[str]) -> dict[str, Any]:
     """What the page shows of a panorama; ``picture`` is None where there is none."""
-    picture = picture_id(record["sha256"])
+    picture = picture_id(record.get("sha256", ""))
+    by_yaw = record.get("by_group", {}).get("shifts", {})
     return {
         "caption": record["caption"],
         "picture": picture if picture in readers else None,
-        "yaw": record["worst_yaw"],
-        "scores": [[float(yaw), score] for yaw, score in record["by_group"]["shifts"].items()],
+        "yaw": record.get("worst_yaw", 0),
+        "scores": [[float(yaw), score] for yaw, score in by_yaw.items()],
         "values": {name: record[name] for name in metrics},
     }
 

@@ -63,8 +63,12 @@ def failures(
     return found
 
 
-def read_records(path: Path) -> dict[str, dict[str, Any]]:
-    """The records of scores.jsonl by image."""
+def read_records(report: Path) -> dict[str, dict[str, Any]]:
+    """The records of scores.jsonl in the folder of a report by image; without that file the rows of scores.csv."""
+    path = report / "scores.jsonl"
+    if not path.is_file():
+        table = pd.read_csv(report / "scores.csv", keep_default_na=False, dtype={"image": str, "caption": str})
+        return {record["image"]: record for record in table.to_dict("records")}
     with path.open(encoding="utf-8") as file:
         return {record["image"]: record for record in map(json.loads, file)}
 

@@ -15,12 +15,13 @@
     const byName = Object.fromEntries(metrics.map((metric) => [metric.name, metric]));
     const isFault = (row) => byName[row.metric].visible_above !== null;
     const groups = [
-      ["CLIP scores, in points", rows.filter((row) => !isFault(row))],
-      ["Faults, in multiples of their thresholds", rows.filter(isFault)],
+      ["CLIP scores (points)", rows.filter((row) => !isFault(row))],
+      ["Faults (multiples of the threshold)", rows.filter(isFault)],
     ];
-    const words = ["", foreign(a), foreign(b), "", "difference", "win rate", "detectable", "p, corrected", "verdict"];
+    const sides = element("span", { class: "directions-of" }, element("span", {}, "← ", foreign(b), " better"), element("span", {}, foreign(a), " better →"));
+    const words = ["", sides, foreign(a), foreign(b), "difference", "win rate", "detectable", "p, corrected", "verdict"];
     const heads = words.map((word, k) =>
-      element(word ? "th" : "td", { scope: word ? "col" : null, class: k && k < 8 && k !== 3 ? "numeric" : null }, word));
+      element(word ? "th" : "td", { scope: word ? "col" : null, class: k > 1 && k < 8 ? "numeric" : null }, word));
     const bodies = groups.filter(([, of]) => of.length).map(([title, of]) => body(title, of, byName, a, b));
     container.replaceChildren(
       element("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Differences" },
@@ -35,8 +36,8 @@
     const axis = clip360.axis(0, Math.max(...ends, 1e-9), 2), limit = axis.high;
     const toX = (value) => WIDTH / 2 + (Math.max(-limit, Math.min(limit, value)) / limit) * (WIDTH / 2 - 8);
     const head = element(
-      "tr", { class: "group" }, element("th", { scope: "colgroup", colspan: 3 }, title),
-      element("td", {}, scale(axis, toX)), element("td", { colspan: 5 })
+      "tr", { class: "group" }, element("th", { scope: "rowgroup" }, title),
+      element("td", {}, scale(axis, toX)), element("td", { colspan: 7 })
     );
     return element("tbody", {}, head, rows.map((row) => line(row, byName[row.metric], { toX, unit: unit(row), sign: sign(row), a, b })));
   }
@@ -46,8 +47,8 @@
     const lower = metric.lower_is_better ? " ↓" : "";
     return element(
       "tr", {}, element("th", { scope: "row", title: metric.meaning }, metric.label, lower && element("span", { title: "lower is better" }, lower)),
-      element("td", { class: "numeric" }, number(row.mean_a)), element("td", { class: "numeric" }, number(row.mean_b)),
       element("td", {}, plot(row, { toX, decided, scale: sign / unit, a, b })),
+      element("td", { class: "numeric" }, number(row.mean_a)), element("td", { class: "numeric" }, number(row.mean_b)),
       element("td", { class: "numeric" }, clip360.interval({ mean: row.difference, low: row.difference_low, high: row.difference_high })),
       element("td", { class: "numeric" }, clip360.interval({ mean: row.win_rate, low: row.win_rate_low, high: row.win_rate_high })),
       element("td", { class: "numeric" }, number(row.detectable)),

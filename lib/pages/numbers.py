@@ -14,12 +14,13 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:
-    """The interval of a row with ``low`` and ``high``.
+    """The interval of a row with ``low`` and ``high``; nothing where it has none.
 
     >>> interval({"low": 0.5, "high": 1})
     '[0.50, 1.00]'
     """
-    return f"[{number(estimate['low'])}, {number(estimate['high'])}]"
+    low, high = estimate.get("low"), estimate.get("high")
+    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
 
 
 def mean_text(estimate: Mapping[str, float | None]) -> str:

@@ -77,7 +77,7 @@ def write_score_page(
             protocol | {"name": name, "mean": mean_text(summary["metrics"]["robust" if name == SHIFTS else name])}
             for name, protocol in summary["protocols"].items()
         ],
-        correlations=[pair | {"value": number(pair["kendall"])} for pair in summary["rank_correlations"]],
+        correlations=_correlations(summary["rank_correlations"]),
         **{key: summary[key] for key in ("model", "versions", "cue", "n", "n_truncated", "interval")},
     )  # fmt: skip
     return path
@@ -98,6 +98,16 @@ def _figures(
     counts = [(fault["n"], columns[fault["column"]].fault) for fault in _faults(columns, values)]
     counts.append((summary["n_truncated"], "the text was truncated"))
     return means + [{"value": str(n), "beside": f"of {len(values['score'])}", "label": label} for n, label in counts]  # fmt: skip
+
+
+def _correlations(pairs: list[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The lower triangle of the matrix of rank correlations; None for fewer than two protocols."""
+    if not pairs:
+        return None
+    values = {(pair["a"], pair["b"]): number(pair["kendall"]) for pair in pairs}
+    names = list(dict.fromkeys(name for pair in values for name in pair))
+    rows = [{"name": b, "values_of": [values.get((a, b), "") for a in names[:-1]]} for b in names[1:]]
+    return {"columns": names[:-1], "rows": rows}
 
 
 def _faults(columns: Mapping[str, Column], values: Mapping[str, list[float]]) -> list[dict[str, Any]]:

@@ -47,8 +47,9 @@ def rank_table(content: Mapping[str, Any]) -> dict[str, Any]:
     orders      the different orders of the means, each with the protocols that give it
     reversals   pairs of which tests name one as better under one protocol and the other one under another
     """
-    protocols = [metric["name"] for metric in content["metrics"] if metric["is_protocol"]]
     generators = content["generators"]
+    scored = [metric["name"] for metric in content["metrics"] if metric["is_protocol"]]
+    protocols = [name for name in scored if all(g["means"].get(name) for g in generators)]
     means = {name: {g["name"]: g["means"][name]["mean"] for g in generators} for name in protocols}
     ordered = {name: sorted(values, key=values.get, reverse=True) for name, values in means.items()}
     orders: dict[tuple[str, ...], list[str]] = {}

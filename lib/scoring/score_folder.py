@@ -72,11 +72,14 @@ def score_folder(
 
 
 def read_scores(folder: str | Path) -> pd.DataFrame:
-    """The table that ``score_folder`` wrote into ``folder``; FileNotFoundError where there is none."""
+    """The table that ``score_folder`` wrote into ``folder``, NaN for what is no number; FileNotFoundError where there is none."""
     path = Path(folder, SCORES)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
-    return pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
+    # An image or a caption may be called NA.
+    table = pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
+    numbers = table.columns.difference(["image", "caption"], sort=False)
+    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
 
 
 def read_records(folder: str | Path) -> Iterator[dict[str, Any]]:

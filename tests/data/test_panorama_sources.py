@@ -22,8 +22,8 @@ from tests.small_clips import small_clip
 CAPTIONS = {"a.png": 'the sea, "calm",\nat dawn', "b.jpg": "Straße", "c.webp": "a hall"}
 
 
-def png(width: int = 64, height: int = 32, seed: int = 0) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+def png(width: int = 64, height: int = 32, seed: int = 0, low: int = 0, high: int = 256) -> bytes:
+    pixels = np.random.default_rng(seed).integers(low, high, (height, width, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
