@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from clip360.cli import main
 from clip360.finetune.lora import attach_lora, save_adapter
 from clip360.models.clip import load_clip
+from tests.command_line import error_of, run
 from tests.small_cards import ramps
 from tests.small_clips import small_clip
 
@@ -32,18 +32,6 @@ def folder(tmp_path_factory) -> Path:
                 parameter.fill_(0.1)
     save_adapter(clip, folder / "adapter")
     return folder
-
-
-def run(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def error_of(capsys, *arguments: object) -> str:
-    """The message with which the command fails: one line, without a traceback."""
-    assert run(*arguments) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line and "%|" not in line]
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def test_cards_of_a_model_its_adapter_and_a_resnet_stand_in_one_table(folder, tmp_path, capsys):
