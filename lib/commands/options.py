@@ -13,20 +13,21 @@ FORMS = (
 )
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """The options that name a model and say how it is used; ``open_clip_of`` reads them."""
+def add_model_options(parser: argparse.ArgumentParser, *, required: bool, view: bool = True) -> None:
+    """The options that name a model and say how it is used, under a chosen view or not; ``open_clip_of`` reads them."""
     parser.add_argument(
         "--model", required=required, help="folder of a model, architecture of open_clip, or hf-hub:ORGANISATION/NAME"
     )
     parser.add_argument("--pretrained", help="for an architecture: a tag of open_clip or the path of a checkpoint")
     parser.add_argument("--revision", help="for a model of a hub: the commit of its repository")
     parser.add_argument("--adapter", help="folder that fine-tuning wrote, or LoRA adapters in PEFT's format")
-    parser.add_argument(
-        "--view",
-        default="squash",
-        help="what the model receives of a panorama: own (its own transform), center_crop, squash, letterbox, wide or"
-        " multi_view (default: %(default)s)",
-    )
+    if view:
+        parser.add_argument(
+            "--view",
+            default="squash",
+            help="what the model receives of a panorama: own (its own transform), center_crop, squash, letterbox, wide or"
+            " multi_view (default: %(default)s)",
+        )
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
     parser.add_argument(
         "--resize", default="pil", help="pil, or tensor, which is faster and changes scores (default: %(default)s)"
@@ -41,13 +42,14 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocols",
         action="extend",
-        type=_names,
+        type=names,
         metavar="NAME,...",
         help=f"view protocols, a column each: {', '.join(PROTOCOLS)} (default: half-crop,squash,robust-8)",
     )
 
 
-def _names(text: str) -> list[str]:
+def names(text: str) -> list[str]:
+    """The names in a list that commas separate."""
     return [name for name in text.split(",") if name]
 
 
@@ -87,12 +89,12 @@ def inference_of(options: argparse.Namespace):
     return Inference(options.alpha, options.resamples, options.seed)
 
 
-def open_clip_of(options: argparse.Namespace):
-    """The model that the options of ``add_model_options`` describe, as a ``Clip``."""
+def open_clip_of(options: argparse.Namespace, *, view: str | None = None):
+    """The model that the options of ``add_model_options`` describe, as a ``Clip``, under another view mode if ``view`` is given."""
     from clip360.models.protocol import Protocol
     from clip360.models.weights import open_model
 
-    protocol = Protocol(view=options.view, precision=options.precision, resize=options.resize)
+    protocol = Protocol(view=view or options.view, precision=options.precision, resize=options.resize)
     clip = open_model(
         options.model,
         pretrained=options.pretrained,
