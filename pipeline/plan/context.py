@@ -1,17 +1,17 @@
 """What the counts of all stages share: the parameters, the image sets, the models and their costs."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable
 from dataclasses import replace
-from functools import lru_cache
+from typing import Any, TypeVar
 
 from clip360.models.protocol import read_protocol
 from pipeline.parameters import Parameters
 from pipeline.plan.image_sets import Assumed, PlannedSets
 from pipeline.plan.models import PlannedModels
-from pipeline.plan.rehearsal import GreyPanoramas, Rehearsal
+from pipeline.plan.rehearsal import Rehearsal
 from pipeline.plan.work import Work
 
+T = TypeVar("T")
 TEXT_BATCH = 256  # of clip360.scoring.embedding.embed_texts
 SAMPLE = 2  # panoramas that a function is rehearsed on where its work is proportional to their number
 
@@ -22,7 +22,21 @@ class Context:
     def __init__(self, params: Parameters, assumed: Assumed):
         self.params = params
         self.sets, self.models = PlannedSets(params, assumed), PlannedModels(params)
-        self.memory = lru_cache(maxsize=None)(self._memory)
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, count: Callable[[], T]) -> T:
+        """What ``count`` returns, which is called at the first use of ``key``."""
+        if key not in self._found:
+            self._found[key] = count()
+        return self._found[key]
+
+    def alike(self, item: str) -> Hashable:
+        """What the work for a model or a run depends on, so that equal work is counted once; any other name itself."""
+        if item in self.params.models:
+            return self.models.key(item)
+        if run := self.params.finetune.runs.get(item):
+            return self.models.key(run.model), run.model_dump_json(exclude={"model", "lam", "lr", "shift_range"})
+        return item
 
     def rehearsal(self, model: str, *, keeps_texts: bool = False, canonical_yaw: bool = False, **changes) -> Rehearsal:
         """A model that counts, in place of ``model`` under the protocol with ``changes``."""
@@ -41,6 +55,8 @@ class Context:
             work, flops=by_tower, pass_flops=by_tower / passes if passes else 0, memory=self.memory(model, view)
         )
 
-    def _memory(self, model: str, view: str) -> float:
+    def memory(self, model: str, view: str) -> float:
+        """Bytes that a stage needs on its device to embed by ``model``."""
         n_images = self.params.compute.batch_size * (self.params.protocol.n_views if view == "multi_view" else 1)
-        return self.models.network(model, view).memory(n_images, TEXT_BATCH)
+        key = ("memory", self.models.key(model), view)
+        return self.once(key, lambda: self.models.network(model, view).memory(n_images, TEXT_BATCH))

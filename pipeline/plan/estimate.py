@@ -31,4 +31,7 @@ WORK: dict[str, Callable[..., Work]] = {
 
 def work_of(context: Context, stage: Stage) -> Work:
     """What a stage computes; nothing for one that makes tables, whose time is that of its process."""
-    return WORK[stage.kind](context, *stage.items) if stage.kind in WORK else Work()
+    if stage.kind not in WORK:
+        return Work()
+    key = (stage.kind, *map(context.alike, stage.items))
+    return context.once(key, lambda: WORK[stage.kind](context, *stage.items))

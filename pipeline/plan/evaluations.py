@@ -5,9 +5,11 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from clip360.data.image_set import ImageRecord, write_image_set
 from clip360.data.prompts import prompt
@@ -32,9 +34,17 @@ from pipeline.plan.work import Work, extrapolate
 from pipeline.scenes import draw_scenes, read_scenes
 
 
+class Evaluated(NamedTuple):
+    """Trade-off and capabilities together, the capabilities alone (without their cost), and the texts that were embedded."""
+
+    work: Work
+    capabilities: Work
+    texts: dict[str, Tensor]
+
+
 def evaluate_frozen(context: Context, model: str) -> Work:
     """Trade-off and capabilities of a frozen model; its text embeddings are kept."""
-    work, _ = evaluated(context, model)
+    work = evaluated(context, model).work
     embed_dim = context.models.configuration(model)[0]["embed_dim"]
     return replace(work, disk=FLOAT * embed_dim * work.text_passes)
 
@@ -42,15 +52,12 @@ def evaluate_frozen(context: Context, model: str) -> Work:
 def evaluate_finetuned(context: Context, name: str) -> Work:
     """Trade-off and capabilities of a fine-tuned model; those of the frozen one too where the run has a view of its own."""
     params, run = context.params, context.params.finetune.runs[name]
-    work, _ = evaluated(context, run.model, run.view)
+    found = evaluated(context, run.model, run.view)
+    work = found.work
     if not find_method(run.method).trains_text:
         work = context.costed(replace(work, text_passes=0), run.model, run.view)
     if run.view not in (None, params.protocol.view):
-        reference = Work()
-        for image_set in context.sets.probe_sets():
-            rehearsal = context.rehearsal(run.model, keeps_texts=True, view=run.view)
-            reference += capabilities(context, rehearsal, image_set.head(params.capabilities.n_images))
-        work += context.costed(replace(reference, text_passes=0), run.model, run.view)
+        work += context.costed(replace(found.capabilities, text_passes=0), run.model, run.view)
     return work
 
 
@@ -68,15 +75,20 @@ def evaluate_training_free(context: Context, model: str) -> Work:
     return total
 
 
-def evaluated(context: Context, model: str, view: str | None = None) -> tuple[Work, Rehearsal]:
-    """Trade-off and capabilities of a model that embeds each text once, and the model, which keeps these texts."""
+def evaluated(context: Context, model: str, view: str | None = None) -> Evaluated:
+    """Trade-off and capabilities of a model that embeds each text once."""
+    key = ("evaluated", context.models.key(model), view)
+    return context.once(key, lambda: _evaluated(context, model, view))
+
+
+def _evaluated(context: Context, model: str, view: str | None) -> Evaluated:
     rehearsal = context.rehearsal(model, keeps_texts=True, **({} if view is None else {"view": view}))
-    work = Work()
+    work, by_capability = Work(), Work()
     for image_set in context.sets.tradeoff_sets():
         work += tradeoff(context, rehearsal, image_set, [1])
     for image_set in context.sets.probe_sets(context.params.capabilities.n_images):
-        work += capabilities(context, rehearsal, image_set)
-    return context.costed(work, model, view), rehearsal
+        by_capability += capabilities(context, rehearsal, image_set)
+    return Evaluated(context.costed(work + by_capability, model, view), by_capability, rehearsal.clip.text_cache)
 
 
 def tradeoff(context: Context, rehearsal: Rehearsal, image_set: GreyPanoramas, n_averaged: Sequence[int]) -> Work:
@@ -137,8 +149,10 @@ def grey_viewpoints(params: Parameters, name: str) -> Iterator[None]:
 def match_attributes(context: Context, model: str) -> Work:
     """Crops and questions of all objects of the panoramas for fine-tuning, and heads that are trained on them."""
     params, study, cue = context.params, context.params.capabilities, context.params.textual_probe.generic_cues[0]
-    _, rehearsal = evaluated(context, model)  # the texts that the frozen model has embedded
-    clip = rehearsal.clip
+    rehearsal = context.rehearsal(model)
+    clip = replace(
+        rehearsal.clip, text_cache=dict(evaluated(context, model).texts)
+    )  # the frozen model has embedded them
     panoramas = context.sets.finetuning_set()
     scenes = draw_scenes(params.rendered_sets[panoramas.name], len(panoramas.table))
     objects = [k for scene in scenes for k in range(len(scene.objects))]

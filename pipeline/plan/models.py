@@ -23,11 +23,14 @@ class PlannedModels:
 
     def network(self, model: str, view: str = "own") -> Network:
         """The network of a model under a view mode; models of one architecture share it."""
-        architecture, _ = self.configuration(model)
-        key = (json.dumps(architecture, sort_keys=True), view == "wide")
+        key = (self.key(model), view == "wide")
         if key not in self._networks:
-            self._networks[key] = Network(model, architecture, wide=view == "wide")
+            self._networks[key] = Network(model, self.configuration(model)[0], wide=view == "wide")
         return self._networks[key]
+
+    def key(self, model: str) -> str:
+        """What the work by a model depends on: its architecture and its image transform."""
+        return json.dumps(self.configuration(model), sort_keys=True)
 
     def view(self, model: str, view: str | None = None) -> str:
         """The view mode of a model: ``view``, by default the protocol's, with ``own`` resolved as the model's transform says."""

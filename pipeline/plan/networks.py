@@ -3,21 +3,22 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
 
-import clip360.models  # noqa: F401  before open_clip
 import open_clip
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import clip360.models  # noqa: F401  before open_clip
 from clip360.finetune.attention import separate_attention
 from clip360.finetune.lora import TARGETS
 from clip360.finetune.methods import AdaptationMethod, find_method
 from clip360.models.clip import Clip, write_configuration
+from clip360.models.heads import Gate, Reprojected
 from clip360.models.protocol import Protocol
 from pipeline.parameters import Lora
 
@@ -115,7 +116,7 @@ class Network:
 
 
 def attach(method: AdaptationMethod, clip: Clip, lora: Lora) -> Clip:
-    """As ``method.attach`` does. Adapters are attached without the check of their effect, which needs values."""
+    """As ``method.attach`` does, but adapters are attached without the check of their effect, which needs values."""
     if not method.uses_lora:
         return method.attach(clip, **lora.model_dump())
     from peft import LoraConfig, get_peft_model  # imported here: it takes seconds
@@ -126,6 +127,9 @@ def attach(method: AdaptationMethod, clip: Clip, lora: Lora) -> Clip:
         separate_attention(clip.network.visual)
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(TARGETS[targets]), bias="none")
     clip.network.visual = get_peft_model(clip.network.visual, config)
+    if not method.is_lora:
+        clip.network.logit_scale.requires_grad_(True)
+        clip = replace(clip, network=Reprojected(clip.network, image_head=Gate(clip.network.visual.output_dim)))
     clip.network.to("meta")
     return clip
 

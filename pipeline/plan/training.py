@@ -85,8 +85,9 @@ def fetch(context: Context, model: str) -> Work:
 
 def finetune(context: Context, name: str) -> Work:
     """A run of fine-tuning: what it embeds without a gradient, once and in every epoch, and its steps."""
-    params, run = context.params, context.params.finetune.runs[name]
-    method, section = find_method(run.method), context.params.finetune
+    section = context.params.finetune
+    run = section.runs[name]
+    method = find_method(run.method)
     training, _ = context.sets.finetuning()
     n, epochs = len(training.table), run.epochs or section.optimisation.epochs
     rehearsal = context.rehearsal(run.model, **({} if run.view is None else {"view": run.view}))
@@ -135,7 +136,5 @@ def own_panoramas(context: Context) -> Work:
     if model not in context.params.models:
         return Work()
     passes = n * study.n_shifts
-    work = Work(
-        panoramas=n, decoded=n * pixels, resized=passes * pixels, image_passes=passes, text_passes=n
-    )
+    work = Work(panoramas=n, decoded=n * pixels, resized=passes * pixels, image_passes=passes, text_passes=n)
     return context.costed(work, model, study.view)

@@ -1,0 +1,143 @@
+"""The plan of a profile as tables and sentences."""
+
+import json
+from dataclasses import asdict
+from typing import NamedTuple
+
+import pandas as pd
+
+from pipeline.parameters import PARAMS, Parameters, parse, read_text, validate
+from pipeline.plan.context import Context
+from pipeline.plan.estimate import work_of
+from pipeline.plan.image_sets import Assumed
+from pipeline.plan.limits import limits
+from pipeline.plan.rates import MEGA, Rates, seconds, workers_of
+from pipeline.plan.stages import stages_of
+from pipeline.run_parallel import dependencies, dvc, stages_to_run
+
+GIGA, TERA = 1e9, 1e12
+COUNTS = {"panoramas": "panoramas", "image_passes": "image passes", "text_passes": "text passes", "steps": "steps"}
+
+
+class Plan(NamedTuple):
+    """The plan of a profile.
+
+    stages   one row a stage: stage, kind, cached (None where DVC knows nothing of this profile), the counts of ``Work``, seconds
+    missing  folders of images that are not there, whose size was assumed
+    limits   what models cannot do
+    """
+
+    profile: str
+    stages: pd.DataFrame
+    missing: list[str]
+    assumed: Assumed
+    limits: list[str]
+    rates: Rates
+    workers: int
+
+
+def make_plan(params: Parameters, rates: Rates, *, n_images: int, height: int) -> Plan:
+    """Count the work of every stage of a profile and estimate its time."""
+    assumed = Assumed(n_images, height)
+    context, workers, cached, rows = (
+        Context(params, assumed),
+        workers_of(rates, params.compute.threads),
+        cached_stages(params),
+        [],
+    )
+    for stage in stages_of(params):
+        work = work_of(context, stage)
+        rows.append(
+            {
+                "stage": stage.name,
+                "kind": stage.kind,
+                "cached": None if cached is None else stage.name in cached,
+                **asdict(work),
+                "seconds": seconds(stage, work, rates, workers=workers),
+            }
+        )
+    return Plan(
+        params.profile, pd.DataFrame(rows), sorted(context.sets.missing), assumed, limits(context), rates, workers
+    )
+
+
+def cached_stages(params: Parameters) -> set[str] | None:
+    """The stages that DVC would not run; None where params.yaml holds other parameters, of which it knows nothing.
+
+    Raises RuntimeError with what DVC complains about.
+    """
+    if not PARAMS.is_file() or validate(parse(read_text(PARAMS), PARAMS), PARAMS) != params:
+        return None
+    graph = dependencies(dvc("dag", "--dot"))
+    return graph.keys() - stages_to_run(graph, set(json.loads(dvc("status", "--json")))).keys()
+
+
+def by_kind(stages: pd.DataFrame) -> pd.DataFrame:
+    """Sums over the stages of each kind and over all, the largest memory among them; stages that are cached cost nothing."""
+    is_cached = stages.cached.eq(True)
+    todo = stages[~is_cached]
+    sums = ["panoramas", "image_passes", "text_passes", "flops", "steps", "training_flops", "disk", "seconds"]
+    table = todo.groupby("kind", sort=False)[sums].sum()
+    table.insert(0, "stages", todo.groupby("kind", sort=False).size())
+    table["memory"] = todo.groupby("kind", sort=False).memory.max()
+    table = table.reindex(stages.kind.unique(), fill_value=0)
+    table.insert(1, "cached", is_cached.groupby(stages.kind, sort=False).sum())
+    table.loc["total"] = table.sum()
+    table.loc["total", "memory"] = table.memory[:-1].max()
+    return table
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of ``by_kind`` in the units of the page, as text."""
+    words = pd.DataFrame({"kind of stage": table.index, "stages": table.stages.map("{:.0f}".format).to_numpy()})
+    words["cached"] = table.cached.map("{:.0f}".format).to_numpy()
+    for column, name in COUNTS.items():
+        words[name] = table[column].map("{:,.0f}".format).to_numpy()
+    words["TFLOP"] = ((table.flops + table.training_flops) / TERA).map("{:,.1f}".format).to_numpy()
+    words["hours"] = (table.seconds / 3600).map("{:,.2f}".format).to_numpy()
+    words["GB memory"] = (table.memory / GIGA).map("{:,.1f}".format).to_numpy()
+    words["GB disk"] = (table.disk / GIGA).map("{:,.2f}".format).to_numpy()
+    return words.replace({"0": "", "0.0": "", "0.00": ""})
+
+
+def describe(plan: Plan) -> str:
+    """The plan in Markdown."""
+    table = by_kind(plan.stages)
+    hours, rates = table.seconds["total"] / 3600, plan.rates
+    lines = [
+        f"The profile {plan.profile} takes {hours / plan.workers:.2f} hours, with {plan.workers} stage(s) at a time: {hours:.2f} hours one after the other.",
+        "",
+        readable(table).to_markdown(index=False, disable_numparse=True, colalign=("left", *("right",) * 10)),
+        "",
+        "Image and text passes are those without a gradient; a step is one of training. Memory is that of the device (without its"
+        " runtime) in float32, disk that of the results, of which DVC's cache keeps a copy unless the file system can share it.",
+        rates_sentence(rates),
+    ]
+    if plan.stages.cached.isna().all():
+        lines.append(
+            f"{PARAMS} holds other parameters: what is cached is known once `python -m pipeline.profiles {plan.profile}` has run."
+        )
+    if plan.missing:
+        lines.append(
+            f"Not here yet, and taken for {plan.assumed.n_images} panoramas of {2 * plan.assumed.height} x {plan.assumed.height}"
+            f" pixels each (--images, --height): {', '.join(plan.missing)}."
+        )
+    if plan.limits:
+        lines += [
+            "",
+            "What the models cannot do, or do otherwise than they were trained:",
+            *(f"- {line}" for line in plan.limits),
+        ]
+    return "\n".join(lines)
+
+
+def rates_sentence(rates: Rates) -> str:
+    """The rates in words."""
+    speeds = " to ".join(
+        f"{rate / GIGA:,.0f}" for rate in dict.fromkeys(rate for _, rate in sorted(rates.flops.items()))
+    )
+    return (
+        f"Rates: {speeds} GFLOP/s of the {'GPU' if rates.on_gpu else 'processor'} (in training {rates.training:.2f} times as many); a"
+        f" core decodes {rates.decode / MEGA:.0f}, resizes {rates.resize / MEGA:.0f} and renders {rates.render / MEGA:.1f} megapixels/s;"
+        f" {rates.cores} cores; {rates.startup:.1f} s to start a stage; {rates.disk / MEGA:.0f} MB/s to disk."
+    )
