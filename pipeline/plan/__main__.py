@@ -29,7 +29,8 @@ def main(*arguments: str) -> None:
         from pipeline.plan.calibration import calibrate
 
         measured = rates.given(calibrate(params), flops=options.flops, decode=options.decode, cores=options.cores)
-    plan = page.make_plan(params, measured, n_images=options.images, height=options.height)
+    assumed = page.Assumed(options.images, options.height)
+    plan = page.make_plan(params, measured, assumed, cached=page.cached_stages(params))
     print(page.describe(plan))
     if options.out:
         plan.stages.to_csv(options.out, index=False, lineterminator="\n")

@@ -36,9 +36,8 @@ class Plan(NamedTuple):
     workers: int
 
 
-def make_plan(params: Parameters, rates: Rates, *, n_images: int, height: int) -> Plan:
-    """Count the work of every stage of a profile and estimate its time."""
-    assumed = Assumed(n_images, height)
+def make_plan(params: Parameters, rates: Rates, assumed: Assumed, *, cached: set[str] | None = None) -> Plan:
+    """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it."""
     context, workers, cached, rows = (
         Context(params, assumed),
         workers_of(rates, params.compute.threads),

@@ -1,0 +1,88 @@
+"""Compare the plan of the default profile with a run: write the table of docs/running.md.
+
+make repro | tee RUN
+python -m tools.benchmark.plan RUN
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.error_messages import report
+from pipeline.plan.__main__ import planned_params
+from pipeline.plan.page import Assumed, make_plan
+from pipeline.plan.rates import REFERENCE
+from pipeline.profiles import DEFAULT
+from tools.benchmark.pipeline import stage_times
+
+PAGE = Path("docs", "running.md")
+START, END = "<!-- plan -->\n", "<!-- end of plan -->"
+FACTOR = 1.5  # beyond which an estimate is off
+OTHERS = 0.01  # of the measured time; smaller kinds share a row
+
+
+def compare(planned: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    """Estimated and measured seconds of each kind of stage that a run has, the longest first.
+
+    ``planned`` has the columns kind and seconds, ``measured`` too.
+    """
+    seconds = pd.DataFrame(
+        {name: x.groupby("kind").seconds.sum() for name, x in (("estimated", planned), ("measured", measured))}
+    )
+    seconds = seconds.dropna().sort_values("measured", ascending=False)
+    is_small = seconds.measured < OTHERS * seconds.measured.sum()
+    seconds = pd.concat([seconds[~is_small], seconds[is_small].sum().rename("all others").to_frame().T])
+    seconds.loc["total"] = seconds.sum()
+    return seconds.assign(ratio=seconds.measured / seconds.estimated)
+
+
+def markdown(seconds: pd.DataFrame) -> str:
+    """The table of ``compare``, as the page shows it; ratios beyond ``FACTOR`` are bold."""
+    off = (seconds.ratio > FACTOR) | (seconds.ratio < 1 / FACTOR)
+    ratios = seconds.ratio.map("{:.2f}".format)
+    words = pd.DataFrame(
+        {
+            "kind of stage": seconds.index,
+            "estimated seconds": seconds.estimated.map("{:,.0f}".format),
+            "measured seconds": seconds.measured.map("{:,.0f}".format),
+            "measured / estimated": ratios.where(~off, "**" + ratios + "**"),
+        }
+    )
+    return words.to_markdown(index=False, disable_numparse=True, colalign=("left", "right", "right", "right"))
+
+
+def with_table(page: str, table: str) -> str:
+    """The page with another table between its marks; ValueError where it has none.
+
+    >>> with_table("<!-- plan -->\\nold\\n<!-- end of plan -->", "new")
+    '<!-- plan -->\\nnew\\n<!-- end of plan -->'
+    """
+    if START not in page or END not in page:
+        raise ValueError(f"{PAGE} has no marks {START.strip()} and {END}: put them around the table")
+    before, _, rest = page.partition(START)
+    return f"{before}{START}{table}\n{END}{rest.partition(END)[2]}"
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.benchmark.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="RUN", help="file with the output of `make repro` of the default profile")
+    parser.add_argument("--calibrate", action="store_true", help="with the rates of this machine, measured now")
+    options = parser.parse_args(arguments)
+    measured, _ = stage_times(Path(options.run).read_text(encoding="utf-8"))
+    params, rates = planned_params(DEFAULT), REFERENCE
+    if options.calibrate:
+        from pipeline.plan.calibration import calibrate
+
+        rates = calibrate(params)
+    planned = make_plan(params, rates, Assumed(n_images=1, height=1)).stages
+    PAGE.write_text(
+        with_table(PAGE.read_text(encoding="utf-8"), markdown(compare(planned, measured))), encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    report(main, *sys.argv[1:])
