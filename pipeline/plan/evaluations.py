@@ -20,6 +20,7 @@ from clip360.evaluation.pretraining_evaluation import scene_category_phrases
 from clip360.evaluation.tradeoff import tradeoff_measurements, tradeoff_views
 from clip360.finetune.methods import find_method
 from clip360.geometry.views import between_fractions, perspective_view, shift_fractions
+from clip360.models.clip import Clip
 from clip360.names import PERSPECTIVE
 from clip360.scoring.embedding import embed_texts
 from clip360.scoring.shifts import MIRROR, embed_distinct
@@ -35,7 +36,7 @@ from pipeline.scenes import draw_scenes, read_scenes
 
 
 class Evaluated(NamedTuple):
-    """Trade-off and capabilities together, the capabilities alone (without their cost), and the texts that were embedded."""
+    """Trade-off and capabilities together, the capabilities alone, both without their operations, and the embedded texts."""
 
     work: Work
     capabilities: Work
@@ -44,7 +45,7 @@ class Evaluated(NamedTuple):
 
 def evaluate_frozen(context: Context, model: str) -> Work:
     """Trade-off and capabilities of a frozen model; its text embeddings are kept."""
-    work = evaluated(context, model).work
+    work = context.costed(evaluated(context, model).work, model)
     embed_dim = context.models.configuration(model)[0]["embed_dim"]
     return replace(work, disk=FLOAT * embed_dim * work.text_passes)
 
@@ -53,12 +54,10 @@ def evaluate_finetuned(context: Context, name: str) -> Work:
     """Trade-off and capabilities of a fine-tuned model; those of the frozen one too where the run has a view of its own."""
     params, run = context.params, context.params.finetune.runs[name]
     found = evaluated(context, run.model, run.view)
-    work = found.work
-    if not find_method(run.method).trains_text:
-        work = context.costed(replace(work, text_passes=0), run.model, run.view)
+    work = found.work if find_method(run.method).trains_text else replace(found.work, text_passes=0)
     if run.view not in (None, params.protocol.view):
-        work += context.costed(replace(found.capabilities, text_passes=0), run.model, run.view)
-    return work
+        work += replace(found.capabilities, text_passes=0)
+    return context.costed(work, run.model, run.view)
 
 
 def evaluate_training_free(context: Context, model: str) -> Work:
@@ -77,18 +76,17 @@ def evaluate_training_free(context: Context, model: str) -> Work:
 
 def evaluated(context: Context, model: str, view: str | None = None) -> Evaluated:
     """Trade-off and capabilities of a model that embeds each text once."""
-    key = ("evaluated", context.models.key(model), view)
-    return context.once(key, lambda: _evaluated(context, model, view))
-
-
-def _evaluated(context: Context, model: str, view: str | None) -> Evaluated:
     rehearsal = context.rehearsal(model, keeps_texts=True, **({} if view is None else {"view": view}))
-    work, by_capability = Work(), Work()
+    return context.once(("evaluated", rehearsal.key), lambda: _evaluated(context, rehearsal))
+
+
+def _evaluated(context: Context, rehearsal: Rehearsal) -> Evaluated:
+    by_tradeoff, by_capability = Work(), Work()
     for image_set in context.sets.tradeoff_sets():
-        work += tradeoff(context, rehearsal, image_set, [1])
+        by_tradeoff += tradeoff(context, rehearsal, image_set, [1])
     for image_set in context.sets.probe_sets(context.params.capabilities.n_images):
         by_capability += capabilities(context, rehearsal, image_set)
-    return Evaluated(context.costed(work + by_capability, model, view), by_capability, rehearsal.clip.text_cache)
+    return Evaluated(by_tradeoff + by_capability, by_capability, rehearsal.clip.text_cache)
 
 
 def tradeoff(context: Context, rehearsal: Rehearsal, image_set: GreyPanoramas, n_averaged: Sequence[int]) -> Work:
@@ -118,20 +116,23 @@ def capabilities(context: Context, rehearsal: Rehearsal, image_set: GreyPanorama
     """All capabilities on one image set; where its scenes are known, their questions are drawn as the stage draws them."""
     params = context.params
 
-    def measured(n_images: int) -> Work:
+    def measured(n_images: int, clip: Clip) -> Work:
         first = image_set.head(n_images)
         with rehearsal.counted(first) as found:
-            list(evaluate_image_set(params, rehearsal.clip, first))
+            list(evaluate_image_set(params, clip, first))
         return found[0]
 
     n = len(image_set.table)
     if image_set.name not in params.crop_or_model.scenes:
-        small, large = measured(SAMPLE), measured(2 * SAMPLE)
+        # Each with texts of its own, so that the second does not find those of the first.
+        small, large = (
+            measured(k * SAMPLE, replace(rehearsal.clip, text_cache=dict(rehearsal.clip.text_cache))) for k in (1, 2)
+        )
         return extrapolate(small, large, n_small=SAMPLE, n_large=2 * SAMPLE, n=n)
     study = params.capabilities.viewpoints
     n_offset = study.n_images * (1 + len(study.distances))
     with grey_viewpoints(params, image_set.name):
-        return measured(n) + Work(panoramas=n_offset, decoded=n_offset * 2 * study.height**2)
+        return measured(n, rehearsal.clip) + Work(panoramas=n_offset, decoded=n_offset * 2 * study.height**2)
 
 
 @contextlib.contextmanager

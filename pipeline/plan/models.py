@@ -29,8 +29,9 @@ class PlannedModels:
         return self._networks[key]
 
     def key(self, model: str) -> str:
-        """What the work by a model depends on: its architecture and its image transform."""
-        return json.dumps(self.configuration(model), sort_keys=True)
+        """What the work by a model depends on: its architecture, in which the activation costs nothing, and its transform."""
+        architecture, preprocess = self.configuration(model)
+        return json.dumps([architecture | {"quick_gelu": None}, preprocess], sort_keys=True)
 
     def view(self, model: str, view: str | None = None) -> str:
         """The view mode of a model: ``view``, by default the protocol's, with ``own`` resolved as the model's transform says."""

@@ -87,6 +87,7 @@ class Rehearsal:
             return torch.zeros(len(texts), 1, dtype=torch.long)
 
         cache = {} if keeps_texts else None
+        self.key = (protocol, view, size, canonical_yaw)  # what all counts depend on
         self.clip = Clip("rehearsal", self.network, preprocess, tokenize, view, protocol, cache, canonical_yaw)
 
     @contextmanager

@@ -1,5 +1,7 @@
 """The work of the stages that score: both probes, protocol ablations, view modes, tokens."""
 
+from functools import partial
+
 import torch
 
 from clip360.evaluation.view_modes import control_views, view_measurements
@@ -10,7 +12,7 @@ from clip360.scoring.clip_score import cue_measurements
 from clip360.scoring.embedding import embed_images, embed_texts
 from clip360.scoring.shifts import shift_views
 from pipeline.plan.context import SAMPLE, Context
-from pipeline.plan.rehearsal import WIDTH
+from pipeline.plan.rehearsal import WIDTH, GreyPanoramas, Rehearsal
 from pipeline.plan.work import Work
 from pipeline.score_protocol_ablations import probe_measurements
 
@@ -49,26 +51,30 @@ def score_protocol_ablations(context: Context, model: str) -> Work:
 
 def score_view_modes(context: Context, model: str) -> Work:
     """The first images of every set under every view of a panorama, and rendered again where their scenes are known."""
-    params, total = context.params, Work()
-    study = params.crop_or_model
-    controls = control_views(**study.controls.model_dump())
+    total, study = Work(), context.params.crop_or_model
     for view in study.views:
         for image_set in context.sets.probe_sets(study.n_images):
-            rehearsal, few = context.rehearsal(model, view=view), image_set.head(SAMPLE)
-            with rehearsal.counted(few) as found:
-                view_measurements(
-                    rehearsal.clip,
-                    few,
-                    n_shifts=study.n_shifts,
-                    n_windows=study.n_windows,
-                    controls=controls,
-                    batch_size=SAMPLE,
-                )
-                if image_set.name in study.scenes:
-                    embed_images(rehearsal.clip, few.batches(SAMPLE), {0.0: Shift(0.0)}, total=SAMPLE)
-                    embed_texts(rehearsal.clip, few.texts)
-            total += context.costed(found[0] * (len(image_set.table) / SAMPLE), model, view)
+            rehearsal = context.rehearsal(model, view=view)
+            work = context.once(("view", rehearsal.key, image_set.name), partial(_view, context, rehearsal, image_set))
+            total += context.costed(work, model, view)
     return total
+
+
+def _view(context: Context, rehearsal: Rehearsal, image_set: GreyPanoramas) -> Work:
+    study, few = context.params.crop_or_model, image_set.head(SAMPLE)
+    with rehearsal.counted(few) as found:
+        view_measurements(
+            rehearsal.clip,
+            few,
+            n_shifts=study.n_shifts,
+            n_windows=study.n_windows,
+            controls=control_views(**study.controls.model_dump()),
+            batch_size=SAMPLE,
+        )
+        if image_set.name in study.scenes:
+            embed_images(rehearsal.clip, few.batches(SAMPLE), {0.0: Shift(0.0)}, total=SAMPLE)
+            embed_texts(rehearsal.clip, few.texts)
+    return found[0] * (len(image_set.table) / SAMPLE)
 
 
 def analyse_tokens(context: Context, model: str) -> Work:

@@ -116,6 +116,17 @@ def test_a_stage_encodes_as_many_images_and_texts_as_planned(passes, stage, scri
     assert planned.text_passes == pytest.approx(passes["texts"], rel=0.01) and passes["texts"] > 0
 
 
+def test_texts_of_a_set_without_known_scenes_are_counted_once(passes, monkeypatch):
+    sections = parse(compose("tiny"), "tiny")
+    sections["crop_or_model"]["scenes"] = {}
+    params = validate(sections, "tiny")
+    planned = work(params, f"evaluate_frozen@{MODEL}")
+    monkeypatch.setattr(evaluate_model, "read_params", lambda: params)
+    evaluate_model.main("--frozen", MODEL)
+    assert planned.image_passes == passes["images"] > 0
+    assert planned.text_passes == pytest.approx(passes["texts"], rel=0.05) and passes["texts"] > 0
+
+
 def test_a_run_embeds_and_trains_as_much_as_planned(tiny, monkeypatch):
     monkeypatch.chdir(tiny)
     planned = work(params_of("tiny"), f"finetune@{RUN}")
