@@ -104,7 +104,7 @@ def tradeoff(context: Context, rehearsal: Rehearsal, image_set: GreyPanoramas, n
             tradeoff_measurements(
                 clip,
                 image_set,
-                {key: embeds for key in (("shift", 0.0), MIRROR, PERSPECTIVE)},
+                {key: embeds for key in (*(("shift", x) for x in (0.0, *fractions)), MIRROR, PERSPECTIVE)},
                 generic_cue=params.textual_probe.generic_cues[0],
                 labels=scenes and [scene.category for scene in scenes],
                 classes=scene_category_phrases(),

@@ -38,12 +38,7 @@ class Plan(NamedTuple):
 
 def make_plan(params: Parameters, rates: Rates, assumed: Assumed, *, cached: set[str] | None = None) -> Plan:
     """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it."""
-    context, workers, cached, rows = (
-        Context(params, assumed),
-        workers_of(rates, params.compute.threads),
-        cached_stages(params),
-        [],
-    )
+    context, workers, rows = Context(params, assumed), workers_of(rates, params.compute.threads), []
     for stage in stages_of(params):
         work = work_of(context, stage)
         rows.append(
