@@ -12,18 +12,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import clip360.models  # noqa: F401  before open_clip, which imports torchvision
+
+# isort: split
 import open_clip
 import torch
 from torch import nn
 
-import clip360.models  # noqa: F401  before open_clip
 from clip360.data.image_set import load_image_set, write_image_set
-from clip360.evaluation.matching import new_matcher, train_matcher
+from clip360.evaluation.matching import MATCHERS, new_matcher, train_matcher
 from clip360.models.clip import new_clip, usable_device, write_configuration
 from clip360.models.pretraining import train_clip
 from clip360.scoring.views import network_inputs
 from pipeline.parameters import Parameters, parse, validate
-from pipeline.plan.networks import Network
+from pipeline.plan.networks import Network, quiet
 from pipeline.plan.rates import REFERENCE, Rates
 from pipeline.profiles import DEFAULT, compose
 from pipeline.render_embedded_data import render_panoramas
@@ -95,16 +97,20 @@ def _small_rates(architecture: dict, optimisation: dict, device: str) -> tuple[f
     costs, batch_size = Network("small", architecture), optimisation["batch_size"]
     with tempfile.TemporaryDirectory() as folder:
         write_configuration(Path(folder), architecture)
-        clip = new_clip(Path(folder), seed=0, device=device)
+        with quiet():
+            clip = new_clip(Path(folder), seed=0, device=device)
     rate = _tower_rate(clip.network, costs.image_flops, costs.input_size, 64, device)
     images = torch.zeros(batch_size, 3, *costs.input_size, dtype=torch.uint8)
     captions = [[f"image {k}"] for k in range(batch_size)]
-    step = _time(lambda: train_clip(clip, images, captions, **optimisation | {"steps": 1, "warmup_steps": 0}), device)
+    settings = optimisation | {"steps": 1, "warmup_steps": 0}
+    with quiet():
+        step = _time(lambda: train_clip(clip, images, captions, **settings), device)
     return rate, costs.pretraining_step(batch_size).flops / step
 
 
 def _large_rate(costs: Network, device: str) -> float:
-    network = open_clip.create_model(LARGE).eval().to(device)
+    with quiet():
+        network = open_clip.create_model(LARGE).eval().to(device)
     return _tower_rate(network, costs.image_flops, costs.input_size, 4 if device == "cpu" else 64, device)
 
 
@@ -112,14 +118,16 @@ def _image_rates(params: Parameters) -> dict[str, float]:
     """Pixels per second that are rendered, decoded and resized, and bytes per second that are written to the disk."""
     recipe = {"split": "probe", "environment": None, "seed": 0, "n_images": N_PANORAMAS, "height": HEIGHT}
     pixels, start = N_PANORAMAS * 2 * HEIGHT**2, time.process_time()
-    records = list(render_panoramas("calibration", format_cues=["photo"], **recipe))
+    with quiet():
+        records = list(render_panoramas("calibration", format_cues=["photo"], **recipe))
     rendering = time.process_time() - start
     with tempfile.TemporaryDirectory() as folder:
         write_image_set(Path(folder, "set"), records)
         image_set = load_image_set(Path(folder, "set"))
         decoding = _time(lambda: list(map(image_set.read, image_set.table.image))) * torch.get_num_threads()
         write_configuration(Path(folder, "model"), params.pretraining.architecture.model_dump())
-        clip = new_clip(Path(folder, "model"), seed=0, device="cpu")
+        with quiet():
+            clip = new_clip(Path(folder, "model"), seed=0, device="cpu")
         panoramas = torch.stack([record.image for record in records])
         resizing = _time(lambda: network_inputs(clip, panoramas)) * torch.get_num_threads()
         start = time.perf_counter()
@@ -132,13 +140,20 @@ def _image_rates(params: Parameters) -> dict[str, float]:
 
 
 def _head_step(params: Parameters) -> float:
-    """Seconds of a training step of a head that matches embeddings."""
+    """Seconds of a training step of a head that matches embeddings, the mean over all kinds of heads."""
     width, steps = params.pretraining.architecture.embed_dim, 20
     settings = params.capabilities.matching.model_dump(exclude={"models"}) | {"epochs": 1, "n_validation": 2}
-    rows = steps * settings["batch_size"] // 2 + 2
-    images, captions = torch.randn(rows, width), torch.randn(rows, 11, width)
-    matcher = new_matcher("mlp", width, seed=0)
-    return _time(lambda: train_matcher(matcher, (images, captions[:, 0]), (images, captions), **settings)) / steps
+    n = steps * settings["batch_size"] // 2 + 2  # a phase for captions, and one for questions
+    images, captions = torch.randn(n, width), torch.randn(n, 11, width)
+    matchers = [new_matcher(kind, width, seed=0) for kind in MATCHERS]
+    trained = [matcher for matcher in matchers if list(matcher.parameters())]
+
+    def train() -> None:
+        for matcher in trained:
+            train_matcher(matcher, (images, captions[:, 0]), (images, captions), **settings)
+
+    with quiet():
+        return _time(train) / steps / len(trained)
 
 
 def _startup() -> float:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+import clip360.models  # noqa: F401  before open_clip, which imports torchvision
+
+# isort: split
 import open_clip
 
 from clip360.evaluation.token_analysis import tokens

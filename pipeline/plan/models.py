@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import clip360.models  # noqa: F401  before open_clip, which imports torchvision
+
+# isort: split
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict

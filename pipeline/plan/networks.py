@@ -1,5 +1,6 @@
 """What a network costs, from its architecture alone: on torch's meta device tensors have a shape, but no memory and no values."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -8,12 +9,14 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 
+import clip360.models  # noqa: F401  before open_clip, which imports torchvision
+
+# isort: split
 import open_clip
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import clip360.models  # noqa: F401  before open_clip
 from clip360.finetune.attention import separate_attention
 from clip360.finetune.lora import TARGETS
 from clip360.finetune.methods import AdaptationMethod, find_method
@@ -24,6 +27,17 @@ from pipeline.parameters import Lora
 
 FLOAT = 4  # bytes of a weight
 ADAM = 2  # numbers that AdamW keeps for a weight
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, and no warnings of open_clip that a network has no weights, which is meant here."""
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class Network:
         if self.wide:
             side = self.architecture["vision_cfg"].get("image_size", 224)
             size = {"force_image_size": (side, 2 * side)}
-        with tempfile.TemporaryDirectory() as folder, torch.device("meta"), redirect_stderr(StringIO()):
+        with tempfile.TemporaryDirectory() as folder, torch.device("meta"), quiet():
             write_configuration(Path(folder), self.architecture)
             try:
                 return open_clip.create_model(f"local-dir:{folder}", load_weights=False, device="meta", **size)

@@ -57,9 +57,9 @@ REFERENCE = Rates(
     training=0.75,
     decode=160 * MEGA,
     resize=140 * MEGA,
-    render=1 * MEGA,
-    head_step=0.002,
-    startup=6.0,
+    render=0.9 * MEGA,
+    head_step=0.004,
+    startup=6.5,
     disk=500 * MEGA,
     cores=2,
 )

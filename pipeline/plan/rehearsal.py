@@ -1,9 +1,8 @@
 """Counting without computing: the functions of the stages, on grey panoramas and a network that only counts what it encodes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ from clip360.data.image_set import ImageSet
 from clip360.models.clip import Clip
 from clip360.models.protocol import Protocol
 from clip360.scoring.resize_once import MARGIN
+from pipeline.plan.networks import quiet
 from pipeline.plan.work import Work
 
 WIDTH = 2  # of the embeddings, which nobody looks at
@@ -95,7 +95,7 @@ class Rehearsal:
         """Collect the work of the block: a list with one entry once the block has ended."""
         before = self._totals(image_sets)
         found: list[Work] = []
-        with redirect_stderr(StringIO()):  # progress bars
+        with quiet():
             yield found
         images, texts, n_resized, resized, panoramas, decoded = (
             after - earlier for after, earlier in zip(self._totals(image_sets), before, strict=True)

@@ -193,7 +193,7 @@ def test_a_gpu_waits_for_its_inputs_or_they_for_it():
         seconds(stage, x, gpu, workers=1) - gpu.startup for x in (Work(steps=1), passes, images, passes + images)
     )
     assert (start, alone, waiting, both) == pytest.approx((0, 2, 10, 10))
-    assert seconds(stage, passes + images, REFERENCE, workers=2) == pytest.approx(6 + 2e12 / 100e9 + 400e6 / 160e6)
+    assert seconds(stage, passes + images, REFERENCE, workers=2) == pytest.approx(6.5 + 2e12 / 100e9 + 400e6 / 160e6)
 
 
 def test_cached_stages_cost_nothing():
