@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.parameters import PARAMS, Parameters, parse, read_text, validate
 from pipeline.plan.context import Context
-from pipeline.plan.estimate import work_of
+from pipeline.plan.estimate import WORK, work_of
 from pipeline.plan.image_sets import Assumed
 from pipeline.plan.limits import limits
 from pipeline.plan.rates import MEGA, Rates, seconds, workers_of
@@ -16,6 +16,7 @@ from pipeline.plan.stages import stages_of
 from pipeline.run_parallel import dependencies, dvc, stages_to_run
 
 GIGA, TERA = 1e9, 1e12
+TABLES = "tables and notebooks"
 COUNTS = {"panoramas": "panoramas", "image_passes": "image passes", "text_passes": "text passes", "steps": "steps"}
 
 
@@ -67,45 +68,62 @@ def cached_stages(params: Parameters) -> set[str] | None:
 
 
 def by_kind(stages: pd.DataFrame) -> pd.DataFrame:
-    """Sums over the stages of each kind and over all, the largest memory among them; stages that are cached cost nothing."""
-    is_cached = stages.cached.eq(True)
-    todo = stages[~is_cached]
+    """Sums over the stages of each kind and over all, the largest memory among them; stages that are cached cost nothing.
+
+    Kinds that only make tables and notebooks share the row ``TABLES``.
+    """
+    kinds, is_cached = stages.kind.where(stages.kind.isin(list(WORK)), TABLES), stages.cached.eq(True)
+    todo = stages[~is_cached].groupby(kinds[~is_cached], sort=False)
     sums = ["panoramas", "image_passes", "text_passes", "flops", "steps", "training_flops", "disk", "seconds"]
-    table = todo.groupby("kind", sort=False)[sums].sum()
-    table.insert(0, "stages", todo.groupby("kind", sort=False).size())
-    table["memory"] = todo.groupby("kind", sort=False).memory.max()
-    table = table.reindex(stages.kind.unique(), fill_value=0)
-    table.insert(1, "cached", is_cached.groupby(stages.kind, sort=False).sum())
+    table = todo[sums].sum().assign(memory=todo.memory.max())
+    table.insert(0, "stages", todo.size())
+    order = [*(kind for kind in kinds.unique() if kind != TABLES), *kinds[kinds == TABLES].unique()]
+    table = table.reindex(order, fill_value=0)
+    table.insert(1, "cached", is_cached.groupby(kinds, sort=False).sum())
     table.loc["total"] = table.sum()
     table.loc["total", "memory"] = table.memory[:-1].max()
     return table
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of ``by_kind`` in the units of the page, as text."""
-    words = pd.DataFrame({"kind of stage": table.index, "stages": table.stages.map("{:.0f}".format).to_numpy()})
-    words["cached"] = table.cached.map("{:.0f}".format).to_numpy()
-    for column, name in COUNTS.items():
-        words[name] = table[column].map("{:,.0f}".format).to_numpy()
-    words["TFLOP"] = ((table.flops + table.training_flops) / TERA).map("{:,.1f}".format).to_numpy()
-    words["hours"] = (table.seconds / 3600).map("{:,.2f}".format).to_numpy()
-    words["GB memory"] = (table.memory / GIGA).map("{:,.1f}".format).to_numpy()
-    words["GB disk"] = (table.disk / GIGA).map("{:,.2f}".format).to_numpy()
-    return words.replace({"0": "", "0.0": "", "0.00": ""})
+    """The table of ``by_kind`` in the units of the page, as text; zeros are left out."""
+    unit, length = unit_of(table.seconds["total"])
+    columns = {
+        "stages": (table.stages, "{:.0f}"),
+        "cached": (table.cached, "{:.0f}"),
+        **{name: (table[column], "{:,.0f}") for column, name in COUNTS.items()},
+        "TFLOP": ((table.flops + table.training_flops) / TERA, "{:,.2f}"),
+        unit: (table.seconds / length, "{:,.1f}"),
+        "GB memory": (table.memory / GIGA, "{:,.1f}"),
+        "GB disk": (table.disk / GIGA, "{:,.2f}"),
+    }
+    words = {name: [form.format(x) if x else "" for x in values] for name, (values, form) in columns.items()}
+    return pd.DataFrame({"kind of stage": table.index, **words})
+
+
+def unit_of(total: float) -> tuple[str, float]:
+    """The unit for the times of a plan that takes ``total`` seconds, and its length in seconds.
+
+    >>> unit_of(1800), unit_of(86400)
+    (('minutes', 60), ('hours', 3600))
+    """
+    return ("hours", 3600) if total >= 3 * 3600 else ("minutes", 60)
 
 
 def describe(plan: Plan) -> str:
     """The plan in Markdown."""
     table = by_kind(plan.stages)
-    hours, rates = table.seconds["total"] / 3600, plan.rates
+    unit, length = unit_of(table.seconds["total"])
+    total = table.seconds["total"] / length
     lines = [
-        f"The profile {plan.profile} takes {hours / plan.workers:.2f} hours, with {plan.workers} stage(s) at a time: {hours:.2f} hours one after the other.",
+        f"The profile {plan.profile}: {total:.1f} {unit} of work, about {total / plan.workers:.1f} {unit} with"
+        f" {plan.workers} stage{'s' if plan.workers > 1 else ''} at a time.",
         "",
         readable(table).to_markdown(index=False, disable_numparse=True, colalign=("left", *("right",) * 10)),
         "",
         "Image and text passes are those without a gradient; a step is one of training. Memory is that of the device (without its"
         " runtime) in float32, disk that of the results, of which DVC's cache keeps a copy unless the file system can share it.",
-        rates_sentence(rates),
+        rates_sentence(plan.rates),
     ]
     if plan.stages.cached.isna().all():
         lines.append(

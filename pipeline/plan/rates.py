@@ -89,11 +89,12 @@ def seconds(stage: Stage, work: Work, rates: Rates, *, workers: int) -> float:
     """How long a stage runs, its share of the cores being that of one of ``workers`` stages."""
     if work == Work():
         return NOTEBOOK_SECONDS if stage.is_notebook else TABLE_SECONDS
-    cores = max(1.0, rates.cores / workers)
+    trains = work.steps > 0  # fine-tuning prepares its images in the process that trains, one after the other
+    cores = 1.0 if trains else max(1.0, rates.cores / workers)
     preparation = (work.decoded / rates.decode + work.resized / rates.resize) / cores
     speed = rates.flops_of(work.pass_flops)
     embedding = work.flops / speed
     training = work.training_flops / (rates.training * speed) + work.head_steps * rates.head_step
-    computing = max(embedding, preparation) if rates.on_gpu else embedding + preparation
+    computing = max(embedding, preparation) if rates.on_gpu and not trains else embedding + preparation
     start = NOTEBOOK_SECONDS if stage.is_notebook else rates.startup
     return start + computing + training + work.rendered / rates.render + work.disk / rates.disk

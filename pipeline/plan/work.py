@@ -10,7 +10,7 @@ class Work:
     """The work of one or several stages.
 
     panoramas        images that are decoded, a file of a perspective view included
-    decoded          their pixels
+    decoded          their pixels; a copy that is encoded as JPEG and decoded again counts as several
     resized          pixels that PIL resizes to network inputs, counted before the resize
     rendered         pixels that the renderer computes
     image_passes, text_passes

@@ -34,7 +34,7 @@ from pipeline.plan.estimate import work_of
 from pipeline.plan.image_sets import Assumed
 from pipeline.plan.limits import limits
 from pipeline.plan.networks import Network
-from pipeline.plan.page import by_kind, describe, make_plan
+from pipeline.plan.page import TABLES, by_kind, describe, make_plan
 from pipeline.plan.rates import REFERENCE, given, seconds
 from pipeline.plan.stages import Stage, stages_of
 from pipeline.plan.work import Work
@@ -190,9 +190,11 @@ def test_a_gpu_waits_for_its_inputs_or_they_for_it():
     passes = Work(image_passes=1, flops=2e12, pass_flops=2e12)
     images = Work(image_passes=1, decoded=400e6)
     start, alone, waiting, both = (
-        seconds(stage, x, gpu, workers=1) - gpu.startup for x in (Work(steps=1), passes, images, passes + images)
+        seconds(stage, x, gpu, workers=1) - gpu.startup for x in (Work(panoramas=1), passes, images, passes + images)
     )
     assert (start, alone, waiting, both) == pytest.approx((0, 2, 10, 10))
+    training = seconds(stage, passes + images + Work(steps=1), gpu, workers=1) - gpu.startup
+    assert training == pytest.approx(2 + 40)  # fine-tuning prepares images by one core, and computes afterwards
     assert seconds(stage, passes + images, REFERENCE, workers=2) == pytest.approx(6.5 + 2e12 / 100e9 + 400e6 / 160e6)
 
 
@@ -201,8 +203,9 @@ def test_cached_stages_cost_nothing():
     planned = make_plan(params, REFERENCE, Assumed(10, 64), cached={f"score_probes@{MODEL}-probe", "readme"})
     table = by_kind(planned.stages)
     assert table.cached["total"] == 2 and table.stages["total"] == len(planned.stages) - 2
-    half, readme = table.loc["score_probes"], table.loc["readme"]
-    assert half.stages == half.cached == 1 and half.image_passes == 240 and readme.seconds == 0
+    half = table.loc["score_probes"]
+    assert half.stages == half.cached == table.loc[TABLES].cached == 1 and half.image_passes == 240
+    assert table.seconds["total"] == planned.stages.seconds[~planned.stages.cached].sum()
     assert "| score_probes" in describe(planned)
 
 
