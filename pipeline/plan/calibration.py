@@ -31,7 +31,7 @@ from pipeline.profiles import DEFAULT, compose
 from pipeline.render_embedded_data import render_panoramas
 
 LARGE = "ViT-B-32"
-N_PANORAMAS, HEIGHT = 4, 256
+N_PANORAMAS, HEIGHT = 16, 128  # a batch of the renderer
 REPETITIONS = 3
 WRITTEN = 1 << 26  # bytes
 DVC_SECONDS = 1.5  # that DVC takes for a stage, beside the stage's own process

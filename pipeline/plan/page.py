@@ -92,7 +92,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         "stages": (table.stages, "{:.0f}"),
         "cached": (table.cached, "{:.0f}"),
         **{name: (table[column], "{:,.0f}") for column, name in COUNTS.items()},
-        "TFLOP": ((table.flops + table.training_flops) / TERA, "{:,.2f}"),
+        "TFLOP": ((table.flops + table.training_flops) / TERA, "{:,.3g}"),
         unit: (table.seconds / length, "{:,.1f}"),
         "GB memory": (table.memory / GIGA, "{:,.1f}"),
         "GB disk": (table.disk / GIGA, "{:,.2f}"),

@@ -42,7 +42,7 @@ class Rates:
         """Operations per second of a network, between the measured ones on a logarithmic scale, beyond them as the nearest.
 
         >>> REFERENCE.flops_of(3.6e7) / 1e9, REFERENCE.flops_of(1e12) / 1e9
-        (68.0, 100.0)
+        (51.0, 100.0)
         """
         (small, slow), *_, (large, fast) = (points := sorted(self.flops.items()))[0], points[-1]
         if small == large or pass_flops <= small:
@@ -51,13 +51,13 @@ class Rates:
         return slow * (fast / slow) ** position
 
 
-# One core of the machine of docs/performance.md and docs/pipeline.md.
+# Measured by `--calibrate` on the machine of docs/pipeline.md, as the profile `world` computes: one thread, one code path.
 REFERENCE = Rates(
-    flops={3.6e7: 68e9, 8.8e9: 100e9},
-    training=0.75,
-    decode=160 * MEGA,
-    resize=140 * MEGA,
-    render=0.9 * MEGA,
+    flops={3.6e7: 51e9, 8.8e9: 100e9},
+    training=1.0,
+    decode=130 * MEGA,
+    resize=105 * MEGA,
+    render=0.55 * MEGA,
     head_step=0.004,
     startup=6.5,
     disk=500 * MEGA,

@@ -195,7 +195,7 @@ def test_a_gpu_waits_for_its_inputs_or_they_for_it():
     assert (start, alone, waiting, both) == pytest.approx((0, 2, 10, 10))
     training = seconds(stage, passes + images + Work(steps=1), gpu, workers=1) - gpu.startup
     assert training == pytest.approx(2 + 40)  # fine-tuning prepares images by one core, and computes afterwards
-    assert seconds(stage, passes + images, REFERENCE, workers=2) == pytest.approx(6.5 + 2e12 / 100e9 + 400e6 / 160e6)
+    assert seconds(stage, passes + images, REFERENCE, workers=2) == pytest.approx(6.5 + 2e12 / 100e9 + 400e6 / 130e6)
 
 
 def test_cached_stages_cost_nothing():
