@@ -1,0 +1,1 @@
+"""What a run of a profile costs, before it starts (``python -m pipeline.plan``)."""
