@@ -104,7 +104,7 @@ def write_reports(folder: Path, generators: dict[str, list[dict]]) -> Path:
     table = compare(scores, metrics, inference=INFERENCE)
     out = folder / "comparison"
     description = describe(
-        out, list(generators), reports, dict.fromkeys(generators), summaries, metrics, reference=None, inference=INFERENCE
+        out, list(generators), reports, dict.fromkeys(generators), summaries, metrics, reference=None, baseline=None, inference=INFERENCE
     )  # fmt: skip
     write_comparison(out, description, scores, table, None)
     return out
