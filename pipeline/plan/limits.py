@@ -16,6 +16,7 @@ from clip360.models.weights import WeightSource, activation_mismatch
 from pipeline.plan.context import Context
 from pipeline.plan.networks import attach
 
+EVERY_STAGE = "every stage"  # in place of a stage's name
 ERRORS = (ValueError, RuntimeError, AttributeError, TypeError)  # of a network that lacks what a function needs
 
 
@@ -54,7 +55,7 @@ def _views(context: Context) -> Iterator[str]:
         for model, methods in params.finetune.training_free.items()
         for method in methods.values()
     ]
-    users += [("every stage", model, params.protocol.view) for model in params.models]
+    users += [(EVERY_STAGE, model, params.protocol.view) for model in params.models]
     for stage, model, view in users:
         if view == "wide" and not has_wide_view(context, model):
             yield f"{stage}: the view `wide` needs a square ViT of open_clip, which {model} is not: leave the view out"

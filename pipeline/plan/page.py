@@ -10,9 +10,10 @@ from pipeline.parameters import PARAMS, Parameters, parse, read_text, validate
 from pipeline.plan.context import Context
 from pipeline.plan.estimate import WORK, work_of
 from pipeline.plan.image_sets import Assumed
-from pipeline.plan.limits import limits
+from pipeline.plan.limits import EVERY_STAGE, limits
 from pipeline.plan.rates import MEGA, Rates, seconds, workers_of
 from pipeline.plan.stages import stages_of
+from pipeline.plan.work import Work
 from pipeline.run_parallel import dependencies, dvc, stages_to_run
 
 GIGA, TERA = 1e9, 1e12
@@ -38,22 +39,27 @@ class Plan(NamedTuple):
 
 
 def make_plan(params: Parameters, rates: Rates, assumed: Assumed, *, cached: set[str] | None = None) -> Plan:
-    """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it."""
+    """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it.
+
+    A stage that its model cannot run counts nothing. Raises ValueError where a model can run none.
+    """
     context, workers, rows = Context(params, assumed), workers_of(rates, params.compute.threads), []
+    found = limits(context)
+    blocked = {sentence.partition(":")[0] for sentence in found}
+    if EVERY_STAGE in blocked:
+        raise ValueError(next(sentence for sentence in found if sentence.startswith(EVERY_STAGE)))
     for stage in stages_of(params):
-        work = work_of(context, stage)
+        work = Work() if stage.name in blocked else work_of(context, stage)
         rows.append(
             {
                 "stage": stage.name,
                 "kind": stage.kind,
                 "cached": None if cached is None else stage.name in cached,
                 **asdict(work),
-                "seconds": seconds(stage, work, rates, workers=workers),
+                "seconds": 0.0 if stage.name in blocked else seconds(stage, work, rates, workers=workers),
             }
         )
-    return Plan(
-        params.profile, pd.DataFrame(rows), sorted(context.sets.missing), assumed, limits(context), rates, workers
-    )
+    return Plan(params.profile, pd.DataFrame(rows), sorted(context.sets.missing), assumed, found, rates, workers)
 
 
 def cached_stages(params: Parameters) -> set[str] | None:

@@ -32,7 +32,6 @@ from pipeline.plan import __main__ as plan
 from pipeline.plan.context import Context
 from pipeline.plan.estimate import work_of
 from pipeline.plan.image_sets import Assumed
-from pipeline.plan.limits import limits
 from pipeline.plan.networks import Network
 from pipeline.plan.page import TABLES, by_kind, describe, make_plan
 from pipeline.plan.rates import REFERENCE, given, seconds
@@ -214,7 +213,9 @@ def test_what_models_cannot_do_is_known_before():
     sections = parse(compose("modern"), "modern")
     sections["crop_or_model"]["token_analysis"] = {"models": ["siglip2_b_16"], "views": ["wide"], "n_images": 16}
     sections["weights"]["vit_b_16_datacomp"]["pretrained"] = "openai"
-    found = limits(Context(validate(sections, "modern"), Assumed(10, 64)))
+    planned = make_plan(validate(sections, "modern"), REFERENCE, Assumed(10, 64))
+    found, impossible = planned.limits, planned.stages.set_index("stage").loc["analyse_tokens@siglip2_b_16"]
+    assert impossible.image_passes == impossible.seconds == 0 < planned.stages.image_passes.sum()
     assert any(line.startswith("analyse_tokens@siglip2_b_16: the view `wide` needs a square ViT") for line in found)
     assert any(
         line.startswith("analyse_tokens@siglip2_b_16: siglip2_b_16 has no positional embedding") for line in found
