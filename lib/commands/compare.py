@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     from clip360.geometry.seam_measures import VISIBLE
     from clip360.pages.comparison_page import write_comparison_page
     from clip360.scoring.image_sources import open_images
-    from clip360.scoring.score_folder import read_scores, read_summary, require_comparable
+    from clip360.scoring.report_files import read_scores, read_summary, require_comparable
     from clip360.stats.comparison import compare, require_metrics, shared_metrics, visible_faults
 
     if len(options.reports) < 2:

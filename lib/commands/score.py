@@ -55,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
     from clip360.scoring.embedding_cache import EmbeddingCache
     from clip360.scoring.folder_lock import folder_lock
     from clip360.scoring.panorama_scores import require_options, tensor_resize_deviation
-    from clip360.scoring.score_folder import read_records, score_folder, write_summary
+    from clip360.scoring.report_files import read_records, write_summary
+    from clip360.scoring.score_folder import score_folder
     from clip360.scoring.view_protocols import DEFAULTS, weights_sha256
 
     inference = inference_of(options)
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
 def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_truncated: int, inference) -> dict:
     """What summary.json holds: how the panoramas were scored, and means with intervals."""
     from clip360.scoring.panorama_scores import group_tables, protocols_of_run
-    from clip360.scoring.score_folder import read_records
+    from clip360.scoring.report_files import read_records
     from clip360.scoring.view_protocols import describe_protocol
     from clip360.stats.score_summary import metric_means, rank_correlations
 

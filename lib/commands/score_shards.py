@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
     from clip360.scale.shards import list_shards, shard_path
     from clip360.scoring.folder_lock import folder_lock
     from clip360.scoring.panorama_scores import require_options
-    from clip360.scoring.score_folder import SHARDS, SUMMARY, scoring_fingerprint, write_summary
+    from clip360.scoring.report_files import SHARDS, SUMMARY, write_summary
+    from clip360.scoring.score_folder import scoring_fingerprint
     from clip360.scoring.view_protocols import DEFAULTS, weights_sha256
 
     if options.workers < 1:

@@ -3,13 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clip360.data.image_set import ImageSet, printable
@@ -17,17 +16,14 @@ from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
 from clip360.scoring.embedding_cache import EmbeddingCache
 from clip360.scoring.panorama_scores import (
-    NESTED,
-    SHIFTS,
     protocols_of_run,
     require_options,
     score_records,
     score_table,
 )
+from clip360.scoring.report_files import RECORDS, SCORES, read_scores
 from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
 
-SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
-SHARDS = "shards"  # folder of the Parquet files of `clip360 score-shards`
 STATE = "state"  # key of a record while a run is unfinished, see ``_state``
 ROWS_AT_ONCE = 1000  # records in memory while files are written
 
@@ -77,70 +73,6 @@ def score_folder(
     for finished in folder.glob("scores.*.partial"):  # also of stopped runs whose model or protocols differ
         finished.unlink()
     return scores
-
-
-def read_scores(folder: str | Path) -> pd.DataFrame:
-    """The scores of a report, NaN for what is no number: of scores.csv, or of shards/*.parquet in the order of their names.
-
-    FileNotFoundError where there are none.
-    """
-    path = Path(folder, SCORES)
-    if shards := [] if path.is_file() else sorted(Path(folder, SHARDS).glob("*.parquet")):
-        tables = [pd.read_parquet(shard) for shard in shards]
-        return pd.concat(tables, ignore_index=True).drop(columns=list(NESTED))
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: run clip360 score first, with --out {printable(folder)}")
-    # An image or a caption may be called NA.
-    table = pd.read_csv(path, keep_default_na=False, dtype={"image": str, "caption": str})
-    numbers = table.columns.difference(["image", "caption"], sort=False)
-    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
-
-
-def read_records(folder: str | Path) -> Iterator[dict[str, Any]]:
-    """The records that ``score_folder`` wrote into ``folder``, one at a time."""
-    with Path(folder, RECORDS).open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
-
-
-def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
-    """Write ``folder``/summary.json, complete or not at all; numbers that are not finite become null."""
-    _replace(Path(folder, SUMMARY), json.dumps(_finite(summary), indent=2) + "\n")
-
-
-def read_summary(folder: str | Path) -> dict[str, Any]:
-    """What ``write_summary`` wrote into ``folder``; ValueError where there is none, or it lacks what comparisons need."""
-    path = Path(folder, SUMMARY)
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(summary["model"]["weights_sha256"], str) and summary["protocols"][SHIFTS]["hash"]:
-            return summary
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    advice = f"run clip360 score again, with --out {printable(folder)}"
-    raise ValueError(f"{printable(path)} does not say how the panoramas were scored: {advice}")
-
-
-def require_comparable(summaries: Mapping[str, Mapping[str, Any]], protocols: Sequence[str] = ()) -> None:
-    """Raise ValueError where the summaries of two reports name other weights, another format cue, or another view protocol.
-
-    ``summaries`` are by the reports' folders. Protocols are those of the column score, and those of ``protocols`` that the
-    summaries name.
-    """
-    alike: dict[str, Callable[[Mapping], Any]] = {
-        "weights": lambda summary: summary["model"]["weights_sha256"],
-        "format cues": lambda summary: summary.get("cue"),
-        "view protocols": lambda summary: summary["protocols"][SHIFTS]["hash"],
-    }
-    for name in protocols:
-        if all(name in summary["protocols"] for summary in summaries.values()):
-            alike[f"view protocols {name}"] = lambda summary, name=name: summary["protocols"][name]["hash"]
-    for what, value_of in alike.items():
-        first: dict[str, str] = {}
-        for folder, summary in summaries.items():
-            first.setdefault(value_of(summary), folder)
-        if len(first) > 1:
-            a, b, *_ = map(printable, first.values())
-            raise ValueError(f"{a} and {b} were scored with different {what}: score them alike")
 
 
 class Duplicates:
@@ -240,24 +172,8 @@ def _write_scores(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
         os.replace(temporary, path)
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.temporary")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
-
-
 def rounded(value: Any) -> Any:
     """The same with every float at six significant digits, so that a record read back is the record written."""
     if isinstance(value, dict):
         return {key: rounded(x) for key, x in value.items()}
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(x) for key, x in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(x) for x in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value

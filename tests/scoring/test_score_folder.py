@@ -12,7 +12,8 @@ from PIL import Image
 
 from clip360.scoring.folder_lock import LOCK, folder_lock
 from clip360.scoring.panorama_scores import score_panoramas
-from clip360.scoring.score_folder import read_scores, score_folder
+from clip360.scoring.report_files import read_scores
+from clip360.scoring.score_folder import score_folder
 from tests.scoring.conftest import noise
 
 FILES = ["scores.csv", "scores.jsonl"]
