@@ -21,9 +21,9 @@ from clip360.commands.options import separate_protocols
 from clip360.finetune.lora import attach_lora, save_adapter
 from clip360.models.clip import WEIGHTS, load_clip
 from clip360.models.protocol import CHOICES
-from clip360.scoring import embedding_cache, score_folder, view_protocols
-from clip360.scoring.folder_lock import folder_lock
-from clip360.scoring.view_protocols import PROTOCOLS
+from clip360.reports import embedding_cache, score_folder, view_protocols
+from clip360.reports.folder_lock import folder_lock
+from clip360.reports.view_protocols import PROTOCOLS
 from tests.command_line import error_of, run
 from tests.data.test_panorama_sources import png, write_tar
 from tests.small_clips import small_clip
@@ -191,7 +191,7 @@ def test_ctrl_c_is_one_sentence(model, image_set, tmp_path, capsys, monkeypatch)
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clip360.scoring.score_folder.score_folder", interrupted)
+    monkeypatch.setattr("clip360.reports.score_folder.score_folder", interrupted)
     assert run("score", image_set, "--model", model, "--out", tmp_path / "out") == INTERRUPTED
     assert capsys.readouterr().err == "stopped: run the same command again to continue\n"
 

@@ -16,9 +16,9 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "stats": set(),
     "figures": {"data", "geometry", "stats"},
     "pages": {"data", "geometry", "stats", "figures"},
-    "cards": {"geometry", "data", "models", "scoring", "evaluation", "stats"},
-    "scale": {"data", "models", "scoring", "stats"},
-    "commands": {"geometry", "data", "models", "scoring", "finetune", "stats", "figures", "pages", "cards", "scale"},
+    "reports": {"geometry", "data", "models", "scoring", "stats"},
+    "cards": {"geometry", "data", "models", "scoring", "evaluation", "stats", "reports"},
+    "commands": {"geometry", "data", "models", "scoring", "finetune", "stats", "figures", "pages", "reports", "cards"},
 }
 MODULES = sorted(path for folder in ("lib", "pipeline", "tools", "tests") for path in Path(folder).rglob("*.py"))
 

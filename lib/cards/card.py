@@ -16,9 +16,9 @@ from clip360.cards.protocol import FORMAT, CardProtocol, definition, definition_
 from clip360.cards.verdict import card_verdicts, verdict_text
 from clip360.data.image_set import ImageSet
 from clip360.models.clip import Clip
+from clip360.reports.view_protocols import protocol_hash, shift_protocol, weights_sha256
 from clip360.scoring.embedding import truncated
 from clip360.scoring.view_coverage import cost, sphere_fraction
-from clip360.scoring.view_protocols import protocol_hash, shift_protocol, weights_sha256
 from clip360.scoring.views import input_size
 from clip360.stats.inference import Inference
 from clip360.stats.measurements import select

@@ -10,11 +10,11 @@ from clip360.cards.protocol import CROP, MULTI_VIEW, WIDE, CardProtocol
 from clip360.geometry.views import Camera, Mirrored, Shift, View, Window
 from clip360.models.clip import Clip
 from clip360.models.positional_embeddings import KINDS, with_positional_embedding
+from clip360.reports.embedding_cache import EmbeddingCache
+from clip360.reports.panorama_embeddings import PanoramaEmbedder
+from clip360.reports.view_protocols import NetworkInput, as_received
 from clip360.scoring.embedding import encoder
-from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_embeddings import PanoramaEmbedder
 from clip360.scoring.shifts import shift_views
-from clip360.scoring.view_protocols import NetworkInput, as_received
 from clip360.scoring.views import network_inputs, network_views
 
 Key = tuple[str, float, float]  # condition, level, in_window_shift: the columns of measurements of view modes

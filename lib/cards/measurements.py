@@ -19,9 +19,9 @@ from clip360.data.prompts import prompt
 from clip360.evaluation.retrieval import ranks
 from clip360.models.clip import Clip
 from clip360.names import PANORAMA, PERSPECTIVE
+from clip360.reports.embedding_cache import EmbeddingCache
+from clip360.reports.panorama_embeddings import pixel_sha256
 from clip360.scoring.clip_score import cue_measurements, measurement_rows, score_rows
-from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_embeddings import pixel_sha256
 
 N_TIMED = 8  # panoramas whose embedding is timed
 TO_TEXT, TO_IMAGE = "image_to_text_rank", "text_to_image_rank"

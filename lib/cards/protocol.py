@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from clip360.data.prompts import TEMPLATE
 from clip360.geometry.views import shift_fractions
 from clip360.models.protocol import Protocol
-from clip360.scoring.view_protocols import short_hash
+from clip360.reports.view_protocols import short_hash
 from clip360.stats.inference import Inference
 
 FORMAT = 1  # of the JSON; raised whenever a number of the same name is computed in another way

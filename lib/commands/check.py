@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     import open_clip
 
     from clip360.data.checks import check_image_set
-    from clip360.scoring.image_sources import check_source, is_folder_of_images
+    from clip360.reports.image_sources import check_source, is_folder_of_images
 
     sets = [Path(path) for path in options.sets]
     for path in sets:

@@ -72,8 +72,8 @@ def run(options: argparse.Namespace) -> int:
     from clip360.commands.comparison_files import describe, write_comparison
     from clip360.geometry.seam_measures import VISIBLE
     from clip360.pages.comparison_page import write_comparison_page
-    from clip360.scoring.image_sources import open_images
-    from clip360.scoring.report_files import read_scores, read_summary, require_comparable
+    from clip360.reports.image_sources import open_images
+    from clip360.reports.report_files import read_scores, read_summary, require_comparable
     from clip360.stats.comparison import compare, require_metrics, shared_metrics, visible_faults
 
     if len(options.reports) < 2:
@@ -170,8 +170,8 @@ def _set_distances(options: argparse.Namespace, images: dict[str, Path | None], 
     """Distances of the images of all generators to the reference, or between each pair, by model or features and views."""
     import pandas as pd
 
-    from clip360.scoring.image_sources import open_images
-    from clip360.scoring.set_embeddings import VIEW_GROUPS, clip_embeds, embed_groups, feature_embeds, load_features
+    from clip360.reports.image_sources import open_images
+    from clip360.reports.set_embeddings import VIEW_GROUPS, clip_embeds, embed_groups, feature_embeds, load_features
     from clip360.stats.comparison import generator_pairs
     from clip360.stats.set_distances import set_distances
 

@@ -51,13 +51,13 @@ def run(options: argparse.Namespace) -> int:
     from clip360.data.image_set import printable
     from clip360.data.panorama_sources import open_panoramas
     from clip360.pages.score_page import write_score_page
+    from clip360.reports.embedding_cache import EmbeddingCache
+    from clip360.reports.folder_lock import folder_lock
+    from clip360.reports.panorama_scores import require_options, tensor_resize_deviation
+    from clip360.reports.report_files import read_records, write_summary
+    from clip360.reports.score_folder import score_folder
+    from clip360.reports.view_protocols import DEFAULTS, weights_sha256
     from clip360.scoring.embedding import truncated
-    from clip360.scoring.embedding_cache import EmbeddingCache
-    from clip360.scoring.folder_lock import folder_lock
-    from clip360.scoring.panorama_scores import require_options, tensor_resize_deviation
-    from clip360.scoring.report_files import read_records, write_summary
-    from clip360.scoring.score_folder import score_folder
-    from clip360.scoring.view_protocols import DEFAULTS, weights_sha256
 
     inference = inference_of(options)
     image_set = open_panoramas(options.images, options.captions)
@@ -101,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_truncated: int, inference) -> dict:
     """What summary.json holds: how the panoramas were scored, and means with intervals."""
-    from clip360.scoring.panorama_scores import group_tables, protocols_of_run
-    from clip360.scoring.report_files import read_records
-    from clip360.scoring.view_protocols import describe_protocol
+    from clip360.reports.panorama_scores import group_tables, protocols_of_run
+    from clip360.reports.report_files import read_records
+    from clip360.reports.view_protocols import describe_protocol
     from clip360.stats.score_summary import metric_means, rank_correlations
 
     groups = group_tables(read_records(options.out))

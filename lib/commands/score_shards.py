@@ -50,13 +50,13 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score the shards that are not finished, write the summary and report the shards that failed."""
-    from clip360.scale.score_shards import ERROR, SHARD, Job, require_ray, score_shards
-    from clip360.scale.shards import list_shards, shard_path
-    from clip360.scoring.folder_lock import folder_lock
-    from clip360.scoring.panorama_scores import require_options
-    from clip360.scoring.report_files import SHARDS, SUMMARY, write_summary
-    from clip360.scoring.score_folder import scoring_fingerprint
-    from clip360.scoring.view_protocols import DEFAULTS, weights_sha256
+    from clip360.reports.folder_lock import folder_lock
+    from clip360.reports.panorama_scores import require_options
+    from clip360.reports.report_files import SHARDS, SUMMARY, write_summary
+    from clip360.reports.score_folder import scoring_fingerprint
+    from clip360.reports.score_shards import ERROR, SHARD, Job, require_ray, score_shards
+    from clip360.reports.shards import list_shards, shard_path
+    from clip360.reports.view_protocols import DEFAULTS, weights_sha256
 
     if options.workers < 1:
         raise ValueError(f"--workers is {options.workers}: expected at least 1")
@@ -102,9 +102,9 @@ def _require_no_others(folder: Path, paths: set[Path]) -> None:
 
 def _summary(options: argparse.Namespace, clip, weights: str, paths: list[Path]) -> dict:
     """What summary.json holds, as that of `clip360 score` but for what needs all panoramas at once."""
-    from clip360.scale.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
-    from clip360.scoring.panorama_scores import protocols_of_run
-    from clip360.scoring.view_protocols import describe_protocol
+    from clip360.reports.panorama_scores import protocols_of_run
+    from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
+    from clip360.reports.view_protocols import describe_protocol
 
     n_equal = n_duplicates(paths)
     if n_equal:

@@ -65,7 +65,10 @@
       request = requestAnimationFrame(drawInSight);
     });
     new ResizeObserver(drawInSight).observe(container);
-    addEventListener("beforeprint", () => draw(0, Math.min(rows.length, PRINTED)));
+    addEventListener("beforeprint", () => {
+      draw(0, Math.min(rows.length, PRINTED));
+      body.querySelectorAll("img").forEach((picture) => (picture.loading = "eager"));
+    });
     addEventListener("afterprint", drawInSight);
 
     return {

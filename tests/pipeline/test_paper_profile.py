@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from clip360.data.image_set import load_image_set
 from clip360.models.clip import CONFIGURATION, WEIGHTS, load_clip, new_clip, write_configuration
 from clip360.models.weights import WeightSource, fetch_clip
-from clip360.scoring.panorama_scores import score_panoramas
+from clip360.reports.panorama_scores import score_panoramas
 from pipeline import score_probes
 from pipeline.error_messages import report
 from tests.copies import call, copy_repository, succeeds

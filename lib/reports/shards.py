@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from clip360.data.image_set import ImageSet, file_state
 from clip360.data.panorama_sources import TAR, open_panoramas
-from clip360.scoring.report_files import SHARDS
+from clip360.reports.report_files import SHARDS
 
 METADATA = b"clip360"
 

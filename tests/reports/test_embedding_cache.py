@@ -10,8 +10,8 @@ from PIL import Image
 from clip360.data.image_set import load_image_set
 from clip360.models.clip import load_clip
 from clip360.models.protocol import Protocol
-from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_scores import score_panoramas
+from clip360.reports.embedding_cache import EmbeddingCache
+from clip360.reports.panorama_scores import score_panoramas
 from tests.small_clips import small_clip
 
 

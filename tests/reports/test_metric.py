@@ -8,8 +8,8 @@ from PIL import Image
 
 from clip360.data.image_set import load_image_set
 from clip360.models.clip import load_clip
-from clip360.scoring.metric import PanoramaScore
-from clip360.scoring.panorama_scores import score_panoramas
+from clip360.reports.metric import PanoramaScore
+from clip360.reports.panorama_scores import score_panoramas
 from tests.small_clips import small_clip
 
 

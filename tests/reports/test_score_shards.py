@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from clip360.models.clip import load_clip
-from clip360.scale import score_shards as module
-from clip360.scale.score_shards import ERROR, SHARD, Job, ShardScorer
-from clip360.scale.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
-from clip360.scale.shards import is_finished, list_shards, shard_path
+from clip360.reports import score_shards as module
+from clip360.reports.score_shards import ERROR, SHARD, Job, ShardScorer
+from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
+from clip360.reports.shards import is_finished, list_shards, shard_path
 from clip360.stats.inference import Inference
 from clip360.stats.score_summary import metric_means
 from tests.command_line import error_of, run
@@ -112,7 +112,7 @@ def test_a_worker_that_dies_leaves_no_file_of_the_shard(tars, scorer, tmp_path, 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clip360.scale.shards.os.replace", interrupted)
+    monkeypatch.setattr("clip360.reports.shards.os.replace", interrupted)
     shard = list_shards(tars, None, 1000)[0]
     with pytest.raises(KeyboardInterrupt):
         scorer({SHARD: [pickle.dumps(shard)]})

@@ -17,10 +17,10 @@ from typing import Any
 from tqdm import tqdm
 
 from clip360.models.clip import Clip
-from clip360.scale.shards import Shard, is_finished, shard_path, write_shard
+from clip360.reports.panorama_scores import score_records
+from clip360.reports.score_folder import rounded
+from clip360.reports.shards import Shard, is_finished, shard_path, write_shard
 from clip360.scoring.embedding import truncated
-from clip360.scoring.panorama_scores import score_records
-from clip360.scoring.score_folder import rounded
 
 SHARD, N_SCORED, ERROR = "shard", "n_scored", "error"  # keys of what a worker returns of a shard
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from clip360.models.clip import Clip
+from clip360.reports.panorama_embeddings import PanoramaEmbedder
+from clip360.reports.view_protocols import PROTOCOLS, network_inputs_of, protocol_hash, require_protocols
 from clip360.scoring.clip_score import protocol_scores
-from clip360.scoring.panorama_embeddings import PanoramaEmbedder
-from clip360.scoring.view_protocols import PROTOCOLS, network_inputs_of, protocol_hash, require_protocols
 
 
 class PanoramaScore:

@@ -12,7 +12,7 @@ from clip360.data.image_set import ImageSet, images_of
 from clip360.data.images import DataError, printable, read_ahead
 from clip360.data.panorama_sources import DATASET_SPLITS, DATASET_STATE, TAR, open_panoramas
 from clip360.geometry.seam import VISIBLE_SEAM, seam
-from clip360.scoring.panorama_embeddings import pixel_sha256
+from clip360.reports.panorama_embeddings import pixel_sha256
 
 
 def is_folder_of_images(path: str | Path) -> bool:

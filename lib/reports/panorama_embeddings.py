@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from clip360.models.clip import Clip
+from clip360.reports.embedding_cache import EmbeddingCache
+from clip360.reports.view_protocols import NetworkInput, as_received, input_definition, short_hash
 from clip360.scoring.embedding import embed_batches, embed_texts, encoder
-from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.view_protocols import NetworkInput, as_received, input_definition, short_hash
 
 
 class PanoramaEmbedder:

@@ -12,7 +12,7 @@ from clip360.data.image_set import images_of
 from clip360.geometry.views import Camera, cube_faces
 from clip360.models.clip import load_clip
 from clip360.models.protocol import Protocol
-from clip360.scoring.set_embeddings import clip_embeds, embed_groups, feature_embeds, load_features
+from clip360.reports.set_embeddings import clip_embeds, embed_groups, feature_embeds, load_features
 from clip360.stats.inference import Inference
 from clip360.stats.set_distances import set_distances
 from tests.small_clips import small_clip

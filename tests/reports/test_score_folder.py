@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-
-from clip360.scoring.folder_lock import LOCK, folder_lock
-from clip360.scoring.panorama_scores import score_panoramas
-from clip360.scoring.report_files import read_scores
-from clip360.scoring.score_folder import score_folder
 from tests.scoring.conftest import noise
+
+from clip360.reports.folder_lock import LOCK, folder_lock
+from clip360.reports.panorama_scores import score_panoramas
+from clip360.reports.report_files import read_scores
+from clip360.reports.score_folder import score_folder
 
 FILES = ["scores.csv", "scores.jsonl"]
 TWO_BY_TWO = {"n_shifts": 2, "batch_size": 2}
@@ -54,7 +54,7 @@ def names_in(folder) -> list[str]:
 def test_a_stopped_run_continues_and_ends_with_the_same_files(clip, image_set, tmp_path, inputs, capsys, monkeypatch):
     complete = score_folder(clip, image_set, tmp_path / "complete", **TWO_BY_TWO)
     stop_after_four_images(clip, image_set, tmp_path / "stopped", inputs)
-    monkeypatch.setattr("clip360.scoring.score_folder.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("clip360.reports.score_folder.ROWS_AT_ONCE", 3)
     partial = next((tmp_path / "stopped").glob("*.partial"))
     with partial.open("a") as file:
         file.write('{"image": "torn.png", "caption": "half a')  # the incomplete line of a killed process
@@ -122,7 +122,7 @@ def test_panoramas_with_equal_pixels_are_reported_and_refused_when_strict(clip, 
 
 HOLDER = """
 import sys, time
-from clip360.scoring.folder_lock import folder_lock
+from clip360.reports.folder_lock import folder_lock
 with folder_lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

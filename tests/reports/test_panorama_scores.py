@@ -8,8 +8,8 @@ from PIL import Image
 
 from clip360.data.image_set import read_panorama
 from clip360.geometry.seam_measures import MEASURES
-from clip360.scoring.panorama_scores import score_panoramas
-from clip360.scoring.view_protocols import camera_yaw
+from clip360.reports.panorama_scores import score_panoramas
+from clip360.reports.view_protocols import camera_yaw
 
 
 def test_scores_equal_a_plain_loop(clip, image_set):

@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from clip360.models.clip import Clip
-from clip360.scoring.view_protocols import weights_sha256
+from clip360.reports.view_protocols import weights_sha256
 
 DIGESTS, SUFFIX = "digests", ".safetensors"
 OPEN_FILES = 16  # files held in memory at once

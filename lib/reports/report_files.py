@@ -3,7 +3,7 @@
 scores.csv, scores.jsonl   one row for each panorama
 shards/NAME.parquet        the same of very large sets, one file for each shard
 summary.json               how the panoramas were scored, and means with intervals
-report.html                the extremes
+report.html                a page of these, see ``clip360.pages``
 """
 
 import json
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from clip360.data.image_set import printable
-from clip360.scoring.panorama_scores import NESTED, SHIFTS
+from clip360.reports.panorama_scores import NESTED, SHIFTS
 
 SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
 SHARDS = "shards"  # folder of the Parquet files of `clip360 score-shards`

@@ -14,15 +14,15 @@ import pandas as pd
 from clip360.data.image_set import ImageSet, printable
 from clip360.geometry.seam_measures import MEASURES
 from clip360.models.clip import Clip
-from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_scores import (
+from clip360.reports.embedding_cache import EmbeddingCache
+from clip360.reports.panorama_scores import (
     protocols_of_run,
     require_options,
     score_records,
     score_table,
 )
-from clip360.scoring.report_files import RECORDS, SCORES, read_scores
-from clip360.scoring.view_protocols import protocol_hash, short_hash, weights_sha256
+from clip360.reports.report_files import RECORDS, SCORES, read_scores
+from clip360.reports.view_protocols import protocol_hash, short_hash, weights_sha256
 
 STATE = "state"  # key of a record while a run is unfinished, see ``_state``
 ROWS_AT_ONCE = 1000  # records in memory while files are written

@@ -15,8 +15,8 @@ from clip360.geometry.canonical_yaw import at_canonical_yaw
 from clip360.geometry.panorama import perspective
 from clip360.models.clip import load_clip
 from clip360.models.protocol import Protocol
-from clip360.scoring.panorama_scores import score_panoramas, score_records
-from clip360.scoring.view_protocols import PROTOCOLS, protocol_hash, require_protocols, shift_protocol
+from clip360.reports.panorama_scores import score_panoramas, score_records
+from clip360.reports.view_protocols import PROTOCOLS, protocol_hash, require_protocols, shift_protocol
 from tests.small_clips import small_clip
 
 SIZE = 32  # of the network's input

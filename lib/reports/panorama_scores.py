@@ -13,17 +13,17 @@ from clip360.data.image_set import ImageSet, printable
 from clip360.geometry.seam_measures import seam_measures
 from clip360.geometry.views import Shift
 from clip360.models.clip import Clip
-from clip360.scoring.clip_score import clip_score, protocol_scores
-from clip360.scoring.embedding import embed_images, embed_texts
-from clip360.scoring.embedding_cache import EmbeddingCache
-from clip360.scoring.panorama_embeddings import PanoramaEmbedder, pixel_sha256
-from clip360.scoring.view_protocols import (
+from clip360.reports.embedding_cache import EmbeddingCache
+from clip360.reports.panorama_embeddings import PanoramaEmbedder, pixel_sha256
+from clip360.reports.view_protocols import (
     PROTOCOLS,
     ViewProtocol,
     network_inputs_of,
     require_protocols,
     shift_protocol,
 )
+from clip360.scoring.clip_score import clip_score, protocol_scores
+from clip360.scoring.embedding import embed_images, embed_texts
 
 SHIFTS = "shifts"  # the name of the model's own view at all shifts, among the protocols of a record
 NESTED = ("sha256", "by_group")  # keys of a record that are no columns

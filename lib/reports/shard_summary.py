@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from clip360.scale.shards import read_columns, shard_metadata
+from clip360.reports.shards import read_columns, shard_metadata
 from clip360.stats.score_summary import Moments
 
 NO_SCORES = ("image", "caption", "sha256", "by_group", "worst_yaw")
