@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.scoring.conftest import noise
 
 from clip360.reports.folder_lock import LOCK, folder_lock
 from clip360.reports.panorama_scores import score_panoramas
 from clip360.reports.report_files import read_scores
 from clip360.reports.score_folder import score_folder
+from tests.reports.conftest import noise
 
 FILES = ["scores.csv", "scores.jsonl"]
 TWO_BY_TWO = {"n_shifts": 2, "batch_size": 2}
