@@ -25,7 +25,7 @@ from clip360.reports import embedding_cache, score_folder, view_protocols
 from clip360.reports.folder_lock import folder_lock
 from clip360.reports.view_protocols import PROTOCOLS
 from tests.command_line import error_of, run
-from tests.data.test_panorama_sources import png, write_tar
+from tests.reports.test_panorama_sources import png, write_tar
 from tests.small_clips import small_clip
 
 LONG = "very " * 30 + "long"  # a caption that the small model truncates

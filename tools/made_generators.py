@@ -21,8 +21,8 @@ from torch import Tensor
 
 from clip360.cli import main as clip360
 from clip360.data.image_set import ImageRecord, ImageSet, write_image_set
-from clip360.data.panorama_sources import open_panoramas
 from clip360.figures.tables import readable
+from clip360.reports.panorama_sources import open_panoramas
 from clip360.reports.report_files import read_scores
 from clip360.stats.two_samples import detectable_difference
 from pipeline.error_messages import report

@@ -106,7 +106,7 @@ def _image_set(options: argparse.Namespace):
     """The first panoramas of the set, each with a format cue."""
     from dataclasses import replace
 
-    from clip360.data.panorama_sources import open_panoramas
+    from clip360.reports.panorama_sources import open_panoramas
 
     image_set = open_panoramas(options.images, options.captions).head(options.n_images)
     if options.cue or "cue" not in image_set.table:

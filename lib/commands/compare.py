@@ -134,12 +134,10 @@ def _images(options: argparse.Namespace, names: Sequence[str], summaries: dict) 
         if len(options.images) != len(names):
             raise ValueError(f"{len(options.images)} sets of images for {len(names)} reports: expected one for each")
         return dict(zip(names, map(Path, options.images), strict=True))
-    found = {}
-    for name, report in zip(names, options.reports, strict=True):
-        scored = summaries[name].get("images")
-        path = Path(report, scored) if scored else None
-        found[name] = path if path and path.exists() else None
-    return found
+    from clip360.reports.image_sources import find_images
+
+    reports = zip(names, options.reports, strict=True)
+    return {name: find_images(summaries[name].get("images"), report) for name, report in reports}
 
 
 def _print_verdicts(table) -> None:

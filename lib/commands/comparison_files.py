@@ -18,6 +18,7 @@ import pandas as pd
 
 from clip360.figures.tables import write_table
 from clip360.geometry.seam_measures import VISIBLE
+from clip360.reports.image_sources import relative_location
 from clip360.stats.comparison import LOWER_IS_BETTER, METRICS, UNDECIDED, paired_differences
 from clip360.stats.inference import Inference
 
@@ -40,7 +41,7 @@ def describe(
     """The keys of comparison.json that say what was compared and how; paths are relative to the folder ``out``."""
 
     def relative(path: str | Path | None) -> str | None:
-        return None if path is None else Path(os.path.relpath(path, out)).as_posix()
+        return None if path is None else relative_location(path, out)
 
     first = summaries[names[0]]
     return {

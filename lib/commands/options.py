@@ -9,7 +9,7 @@ from pathlib import Path
 PROTOCOLS = ("half-crop", "squash", "views-8", "cube-6", "tangent-18", "robust-8", "canonical")
 FORMS = (
     "a folder of JPEG, PNG or WebP with captions.csv, a .jsonl file, a .tar file or a folder of them (webdataset), or a"
-    " Hugging Face dataset saved to disk"
+    " Hugging Face dataset: saved to disk, or hf-hub:ORGANISATION/NAME[@REVISION][:SPLIT]"
 )
 
 

@@ -1,10 +1,8 @@
 """`clip360 score`: the scores of an image set, with a report."""
 
 import argparse
-import os
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 from clip360.commands.options import (
     FORMS,
@@ -49,11 +47,11 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from clip360.data.image_set import printable
-    from clip360.data.panorama_sources import open_panoramas
     from clip360.pages.score_page import write_score_page
     from clip360.reports.embedding_cache import EmbeddingCache
     from clip360.reports.folder_lock import folder_lock
     from clip360.reports.panorama_scores import require_options, tensor_resize_deviation
+    from clip360.reports.panorama_sources import open_panoramas
     from clip360.reports.report_files import read_records, write_summary
     from clip360.reports.score_folder import score_folder
     from clip360.reports.view_protocols import DEFAULTS, weights_sha256
@@ -101,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_truncated: int, inference) -> dict:
     """What summary.json holds: how the panoramas were scored, and means with intervals."""
+    from clip360.reports.image_sources import relative_location
     from clip360.reports.panorama_scores import group_tables, protocols_of_run
     from clip360.reports.report_files import read_records
     from clip360.reports.view_protocols import describe_protocol
@@ -116,7 +115,7 @@ def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_trunc
         "model": {"name": clip.name, "weights_sha256": weights},
         "versions": {name: version(name) for name in ("clip360", "torch", "open_clip_torch")},
         # Relative, so that a folder of sets and reports can be moved as one.
-        "images": Path(os.path.relpath(options.images, options.out)).as_posix(),
+        "images": relative_location(options.images, options.out),
         "cue": options.cue,
         "n": len(scores),
         "n_truncated": n_truncated,

@@ -1,7 +1,6 @@
 """`clip360 score-shards`: the scores of a set of any size, by several processes under Ray Data."""
 
 import argparse
-import os
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -102,6 +101,7 @@ def _require_no_others(folder: Path, paths: set[Path]) -> None:
 
 def _summary(options: argparse.Namespace, clip, weights: str, paths: list[Path]) -> dict:
     """What summary.json holds, as that of `clip360 score` but for what needs all panoramas at once."""
+    from clip360.reports.image_sources import relative_location
     from clip360.reports.panorama_scores import protocols_of_run
     from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
     from clip360.reports.view_protocols import describe_protocol
@@ -113,7 +113,7 @@ def _summary(options: argparse.Namespace, clip, weights: str, paths: list[Path])
     return {
         "model": {"name": clip.name, "weights_sha256": weights},
         "versions": {name: version(name) for name in ("clip360", "torch", "open_clip_torch", "ray")},
-        "images": Path(os.path.relpath(options.images, options.out)).as_posix(),
+        "images": relative_location(options.images, options.out),
         "cue": options.cue,
         "n": n_panoramas(paths),
         "n_truncated": n_truncated(paths),

@@ -10,15 +10,16 @@ from tqdm import tqdm
 from clip360.data.checks import Problem, Tokenizer
 from clip360.data.image_set import ImageSet, images_of
 from clip360.data.images import DataError, printable, read_ahead
-from clip360.data.panorama_sources import DATASET_SPLITS, DATASET_STATE, TAR, open_panoramas
 from clip360.geometry.seam import VISIBLE_SEAM, seam
+from clip360.reports.hf_datasets import is_of_hub, is_saved_dataset
 from clip360.reports.panorama_embeddings import pixel_sha256
+from clip360.reports.panorama_sources import TAR, open_panoramas
 
 
 def is_folder_of_images(path: str | Path) -> bool:
     """Is ``path`` a folder that holds images itself or in images/, rather than tar files or a dataset?"""
     path = Path(path)
-    if not path.is_dir() or any(Path(path, name).is_file() for name in (DATASET_STATE, DATASET_SPLITS)):
+    if not path.is_dir() or is_saved_dataset(path):
         return False
     return Path(path, "captions.csv").exists() or not any(path.glob(f"*{TAR}"))
 
@@ -28,9 +29,22 @@ def open_images(path: str | Path) -> ImageSet:
 
     Raises DataError where there are none.
     """
-    if not Path(path).exists():
+    if not Path(path).exists() and not is_of_hub(path):
         raise DataError(Path(path), "does not exist", "expected panoramas")
     return images_of(path) if is_folder_of_images(path) else open_panoramas(path)
+
+
+def relative_location(path: str | Path, folder: str | Path) -> str:
+    """Where panoramas are, for a file in ``folder``: the relative path as POSIX text, or the name of a dataset of the hub."""
+    return str(path) if is_of_hub(path) else Path(os.path.relpath(path, folder)).as_posix()
+
+
+def find_images(location: str | None, folder: str | Path) -> Path | None:
+    """The panoramas at a ``relative_location``; None where it is not known, or they are gone."""
+    if location is None or is_of_hub(location):
+        return location and Path(location)
+    path = Path(folder, location)
+    return path if path.exists() else None
 
 
 def check_source(path: str | Path, *, tokenizer: Tokenizer) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clip360.data.image_set import ImageSet, file_state
-from clip360.data.panorama_sources import TAR, open_panoramas
+from clip360.reports.panorama_sources import TAR, open_panoramas
 from clip360.reports.report_files import SHARDS
 
 METADATA = b"clip360"

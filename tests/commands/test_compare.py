@@ -18,7 +18,7 @@ from clip360.models.clip import WEIGHTS
 from clip360.stats.comparison import LOWER_IS_BETTER, METRICS, UNDECIDED
 from tests.command_line import error_of, run
 from tests.commands.conftest import scores_of, write_report
-from tests.data.test_panorama_sources import png, write_tar
+from tests.reports.test_panorama_sources import png, write_tar
 from tests.small_clips import small_clip
 
 ALPHA, N_BOOTSTRAP, SEED = 0.05, 1000, 4

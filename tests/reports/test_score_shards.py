@@ -17,7 +17,7 @@ from clip360.reports.shards import is_finished, list_shards, shard_path
 from clip360.stats.inference import Inference
 from clip360.stats.score_summary import metric_means
 from tests.command_line import error_of, run
-from tests.data.test_panorama_sources import png, write_tar
+from tests.reports.test_panorama_sources import png, write_tar
 from tests.small_clips import small_clip
 
 LONG = "very " * 30 + "long"  # a caption that the small model truncates

@@ -1,6 +1,5 @@
 """Captioned panoramas in every form that the command reads, all as an ``ImageSet``: folders, JSON lines, tar shards, datasets."""
 
-import importlib
 import json
 import os
 import tarfile
@@ -9,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import pandas as pd
 from torch import Tensor
 
 from clip360.data.captions import is_blank
 from clip360.data.image_set import ImageSet, file_state, load_image_set
 from clip360.data.images import EXPECTED, SUFFIXES, DataError, decode_panorama, printable, require_regular_file
+from clip360.reports.caption_table import ONE_LINE, checked_table
+from clip360.reports.hf_datasets import is_of_hub, is_saved_dataset, read_hub_dataset, read_saved_dataset
 
 JSON_LINES, TAR = ".jsonl", ".tar"
 MAX_CAPTION_FILE = 1 << 20  # bytes of a caption in a tar file
-DATASET_STATE, DATASET_SPLITS = "state.json", "dataset_dict.json"  # files of datasets saved to disk
-ONE_LINE = "expected one panorama for each"
 
 
 def open_panoramas(path: str | Path, captions: str | Path | None = None) -> ImageSet:
@@ -29,18 +27,21 @@ def open_panoramas(path: str | Path, captions: str | Path | None = None) -> Imag
     FILE.jsonl         one {"image": path relative to the file, "caption": ..., maybe "cue": ...} a line
     FILE.tar           webdataset: KEY.jpg (or .jpeg, .png, .webp) with KEY.txt, or KEY.json with caption and maybe cue
     FOLDER of .tar     several of these
-    FOLDER with state.json   a Hugging Face dataset saved to disk, with the columns image, caption and maybe cue
+    FOLDER of ``save_to_disk``  a Hugging Face dataset, with the columns image, caption and maybe cue
+    hf-hub:ORGANISATION/NAME   one of the hub: see ``hf_datasets.read_hub_dataset``
 
     Raises DataError for the first problem.
     """
     path = Path(path)
     shards = sorted(path.glob(f"*{TAR}")) if path.is_dir() and not Path(path, "captions.csv").exists() else []
-    if path.suffix == JSON_LINES:
+    if is_of_hub(path):
+        source = read_hub_dataset
+    elif path.suffix == JSON_LINES:
         source = read_json_lines
     elif path.suffix == TAR:
         source = read_tar
-    elif Path(path, DATASET_STATE).is_file() or Path(path, DATASET_SPLITS).is_file():
-        source = read_dataset
+    elif is_saved_dataset(path):
+        source = read_saved_dataset
     elif shards and not captions:
         return read_tar(path, shards)
     else:
@@ -65,7 +66,7 @@ def read_json_lines(path: Path) -> ImageSet:
             if not isinstance(image, str) or is_blank(image):
                 raise DataError(path, f"has no image in line {number}", "expected the path of an image")
             rows.append({"image": image} | row)
-    table = _checked_table(path, rows)
+    table = checked_table(path, rows)
     for image in table.image:
         inside = PurePosixPath(image)
         if inside.is_absolute() or ".." in inside.parts or "\0" in image:
@@ -119,7 +120,7 @@ def read_tar(path: Path, shards: Iterable[Path] | None = None) -> TarSet:
         if key not in keys:
             raise DataError(path / key, "has a caption but no image", "add the image or remove the caption")
     rows = [{"image": name} | captions[key] for key, name in keys.items()]
-    return TarSet(path.stem, path.parent, path, _checked_table(path, rows), images)
+    return TarSet(path.stem, path.parent, path, checked_table(path, rows), images)
 
 
 def _members(shard: Path) -> Iterator[tuple[str, Member]]:
@@ -183,64 +184,3 @@ def _caption_of(file: Path, place: str, text: str) -> dict[str, Any]:
         if not isinstance(value, str) or any("\ud800" <= char <= "\udfff" for char in value):
             raise DataError(file, f"has a {name} in {place} that is no text", "expected text")
     return row
-
-
-@dataclass(frozen=True)
-class DatasetSet(ImageSet):
-    """Panoramas of a Hugging Face dataset saved to disk, named by their row."""
-
-    rows: Any  # the dataset, whose images are not decoded: {"image": {"bytes": ..., "path": ...}, ...} by index
-
-    def read(self, name: str) -> Tensor:
-        content = self.rows[int(name)]["image"]["bytes"]
-        if content is None:
-            raise DataError(self.folder / name, "is not in the dataset", "save it with its images embedded")
-        return decode_panorama(content, self.folder / name)
-
-    def state(self, name: str) -> list[int | str]:
-        files = sorted(path for path in self.folder.iterdir() if path.is_file())
-        return [value for path in files for value in (path.name, *file_state(path))]
-
-
-def read_dataset(path: Path) -> DatasetSet:
-    """Panoramas of a dataset that ``datasets.Dataset.save_to_disk`` wrote; nothing is fetched."""
-    try:
-        datasets = importlib.import_module("datasets")
-    except ImportError as error:
-        raise DataError(path, "is a Hugging Face dataset", "pip install datasets to read it") from error
-    if Path(path, DATASET_SPLITS).is_file():
-        splits = sorted(folder.name for folder in path.iterdir() if folder.is_dir())
-        raise DataError(path, "holds several splits", f"name one of them: {', '.join(map(printable, splits))}")
-    try:
-        rows = datasets.load_from_disk(str(path))
-        columns = [name for name in ("image", "caption", "cue") if name in rows.column_names]
-        if {"image", "caption"} <= set(columns):
-            rows = rows.select_columns(columns).cast_column("image", datasets.Image(decode=False))
-    except Exception as error:  # the libraries below raise errors of many kinds
-        raise DataError(path, f"cannot be read as a dataset ({error})", "save it again with save_to_disk") from error
-    if not {"image", "caption"} <= set(columns):
-        present = ", ".join(map(printable, rows.column_names))
-        raise DataError(path, f"has the columns {present}", "expected image, caption and optionally cue")
-    texts = {name: rows[name][:] for name in columns if name != "image"}
-    for name, values in texts.items():
-        if not all(isinstance(value, str) for value in values):
-            raise DataError(path, f"has a {name} that is no text", "expected text in every row")
-    table = [{"image": f"{k:06d}"} | {name: values[k] for name, values in texts.items()} for k in range(rows.num_rows)]
-    return DatasetSet(path.resolve().name, path, path, _checked_table(path, table), rows)
-
-
-def _checked_table(path: Path, rows: list[dict[str, str]]) -> pd.DataFrame:
-    """The table of an image set; DataError where it is empty, a text is blank or missing, or an image occurs twice."""
-    if not rows:
-        raise DataError(path, "holds no panoramas", "expected images with captions")
-    columns = ["image", "caption"] + ["cue"] * any("cue" in row for row in rows)
-    seen: set[str] = set()
-    for row in rows:
-        for name in columns[1:]:
-            if is_blank(row.get(name, "")):
-                raise DataError(path, f"has no {name} for {printable(row['image'])}", "expected text")
-        if row["image"] in seen:
-            raise DataError(path, f"names {printable(row['image'])} twice", ONE_LINE)
-        seen.add(row["image"])
-    # A single \r in a text would end a row of any table to which the text is written.
-    return pd.DataFrame(rows, columns=columns, dtype=str).replace(r"\r\n?", "\n", regex=True)

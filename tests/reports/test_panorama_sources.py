@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,8 @@ from PIL import Image
 from clip360.cli import main
 from clip360.data.image_set import load_image_set
 from clip360.data.images import DataError
-from clip360.data.panorama_sources import open_panoramas
+from clip360.reports.image_sources import find_images, open_images, relative_location
+from clip360.reports.panorama_sources import open_panoramas
 from tests.small_clips import small_clip
 
 CAPTIONS = {"a.png": 'the sea, "calm",\nat dawn', "b.jpg": "Straße", "c.webp": "a hall"}
@@ -47,6 +49,9 @@ def dataset_module(rows: list[dict]) -> SimpleNamespace:
     class Dataset:
         num_rows, column_names = len(rows), list(rows[0])
 
+        def __init__(self, *files: Path):
+            self.cache_files = [{"filename": str(file)} for file in files]
+
         def select_columns(self, columns):
             return self
 
@@ -57,7 +62,15 @@ def dataset_module(rows: list[dict]) -> SimpleNamespace:
         def __getitem__(self, key):
             return rows[key] if isinstance(key, int) else [row[key] for row in rows]
 
-    return SimpleNamespace(load_from_disk=lambda path: Dataset(), Image=lambda decode: {False: "encoded"}[decode])
+    def load_dataset(name: str, revision: str | None) -> dict[str, Dataset]:
+        splits = {("org/one", None): ["train"], ("org/two", "v1"): ["train", "test"]}
+        return {split: Dataset() for split in splits[name, revision]}
+
+    return SimpleNamespace(
+        load_from_disk=lambda path: Dataset(*Path(path).iterdir()),
+        load_dataset=load_dataset,
+        Image=lambda decode: {False: "encoded"}[decode],
+    )
 
 
 @pytest.fixture
@@ -99,6 +112,37 @@ def test_every_form_gives_the_same_panoramas_and_captions(forms):
             batches, same = found.batches(size), expected.batches(size)
             assert all(torch.equal(a, b) for a, b in zip(batches, same, strict=True)), form
         assert torch.equal(found.read(found.table.image[2]), expected.read("c.webp"))
+
+
+def test_datasets_of_the_hub_are_named_with_revision_and_split(forms):
+    for name in ("hf-hub:org/one", "hf-hub:org/one:train", "hf-hub:org/two@v1:test"):
+        assert open_panoramas(name).texts == list(CAPTIONS.values()) == open_images(name).texts
+        assert find_images(relative_location(name, "reports/a"), "elsewhere") == Path(name)
+    for name, message in {
+        "hf-hub:one": "hf-hub:one names no dataset: expected hf-hub:ORGANISATION/NAME",
+        "hf-hub:org/two@v1": "has the splits train, test: name one",
+        "hf-hub:org/one:val": "has the splits train: name one",
+        "hf-hub:org/none": "cannot be read as a dataset .*: check its name",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            open_panoramas(name)
+
+
+@pytest.mark.skipif(find_spec("datasets") is None, reason="needs `pip install datasets`")
+def test_the_library_reads_what_it_wrote(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.chdir(tmp_path)  # a folder org/set is taken for the dataset of the hub
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    images = {"image": [Image.open(io.BytesIO(png(seed=k))) for k in range(3)], "caption": ["a", "b", "c"]}
+    features = datasets.Features({"image": datasets.Image(), "caption": datasets.Value("string")})
+    rows = datasets.Dataset.from_dict(images, features=features)
+    rows.save_to_disk("saved")
+    rows.to_parquet("org/set/data/train-00000-of-00001.parquet")
+    saved, of_hub = open_panoramas(tmp_path / "saved"), open_panoramas("hf-hub:org/set")
+    assert saved.texts == of_hub.texts == ["a", "b", "c"]
+    assert torch.equal(saved.read("000002"), of_hub.read("000002"))
+    assert saved.state("000002")[0].endswith(".arrow")
 
 
 def test_the_command_scores_every_form_alike(forms, tmp_path):
