@@ -1,5 +1,6 @@
 """What each detail of the protocol does to the scores."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -35,7 +36,7 @@ def ablation_changes(table: pd.DataFrame, *, interval: str) -> Figure:
     names = [*largest[largest == 0].index, *largest[largest > 0].index]
     n_unchanged = int((largest == 0).sum())
     sets, size = list(changed.image_set.unique()), {"left": 1.75, "top": 0.3, "bottom": 0.6, "width": COLUMN + 1.4}
-    figure, ((axis,),) = panels(1, 1, heights=[ROW * len(names)], **size)
+    figure, ((axis,),) = panels(1, 1, heights=[ROW * max(len(names), 1)], **size)
     colours = set_colours(sets)
     axis.axvspan(1, 1e3, color="0.95", linewidth=0, zorder=0)
     for k, (image_set, marker) in enumerate(zip(sets, MARKERS, strict=False)):
@@ -47,7 +48,7 @@ def ablation_changes(table: pd.DataFrame, *, interval: str) -> Figure:
             draw_estimates(axis, middle, place, (low, high), colours[image_set], **style)
     end = 2 * changed.score_change_of_beta_high.max()
     axis.set(xscale="log", xlabel=r"mean change of a score over the bound $\beta$", ylim=(-0.6, len(names) - 0.4))
-    axis.set_xlim(right=max(end, 2))
+    axis.set_xlim(right=np.nanmax([end, 2]))  # there may be no ablation
     for place in range(n_unchanged):
         axis.text(0.02, place, "no score changes", transform=axis.get_yaxis_transform(), va="center", fontsize=7)
     if n_unchanged:
