@@ -39,7 +39,7 @@ def read_paper_map(findings: list[Finding], path: Path = PAPER_MAP) -> list[Pape
             raise ValueError(f"{path}: the columns are {reader.fieldnames}: expected {COLUMNS}")
         for row in reader:
             place, names = f"{path}:{reader.line_num}", row["claims"].split()
-            if unknown := [name for name in names if False] or ([] if names else ["(none)"]):
+            if unknown := [name for name in names if name not in known] or ([] if names else ["(none)"]):
                 raise ValueError(f"{place}: no claim {unknown[0]} in figures/findings.csv: expected NOTEBOOK/CLAIM ...")
             if not Path("notebooks", f"{row['notebook']}.ipynb").is_file():
                 raise ValueError(f"{place}: there is no notebook {row['notebook']}: expected a stem of notebooks/")
