@@ -1,13 +1,13 @@
 """The file of a card, written and read."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clip360.cards.protocol import FORMAT, SQUASH
 from clip360.data.image_set import printable
+from clip360.reports.text_files import write_text
 
 JSON = "card.json"
 
@@ -18,13 +18,6 @@ def write_card(folder: str | Path, card: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in UTF-8 with the line ends of Unix, complete or not at all."""
-    partial = path.with_name(f"{path.name}.temporary")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(partial, path)
 
 
 def read_card(path: str | Path) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from clip360.cards.files import write_text
 from clip360.cards.measures import HIGHER, LOWER
 from clip360.cards.protocol import CROP, SQUASH
 from clip360.data.image_set import printable
+from clip360.reports.text_files import write_text
 
 DEFAULT_SORT = "instability_squash"
 SHOWN = (  # the numbers that the page and the Markdown show; the CSV holds all

@@ -7,8 +7,6 @@ comparison.json                what was compared and how, and all rows of the fi
 """
 
 import json
-import math
-import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +17,7 @@ import pandas as pd
 from clip360.figures.tables import write_table
 from clip360.geometry.seam_measures import VISIBLE
 from clip360.reports.image_sources import relative_location
+from clip360.reports.text_files import finite, write_text
 from clip360.stats.comparison import LOWER_IS_BETTER, METRICS, UNDECIDED, paired_differences
 from clip360.stats.inference import Inference
 
@@ -106,10 +105,8 @@ def write_comparison(
         "comparisons": _rows(table),
         "set_distances": [] if distances is None else _rows(distances),
     }
-    temporary = out / "comparison.json.temporary"
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
-    os.replace(temporary, out / "comparison.json")
+    write_text(out / "comparison.json", text + "\n")
 
 
 def _write_differences(path: Path, scores: Mapping[str, pd.DataFrame], description: Mapping[str, Any]) -> None:
@@ -127,15 +124,9 @@ def _pairs(table: pd.DataFrame) -> list[dict[str, Any]]:
         verdicts = {who: rows.metric[rows.verdict == name].tolist() for who, name in (("a", a), ("b", b))}
         undecided = rows.metric[rows.verdict == UNDECIDED].tolist()
         sizes = {key: rows[key].iloc[0] for key in ("pairing", "n_a", "n_b")}
-        pairs.append({"a": a, "b": b} | _plain(sizes) | {"better": verdicts | {"undecided": undecided}})
+        pairs.append({"a": a, "b": b} | finite(sizes) | {"better": verdicts | {"undecided": undecided}})
     return pairs
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [_plain(row) for row in table.to_dict("records")]
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row as JSON can hold it: numbers that are not finite become null."""
-    values = {key: value.item() if hasattr(value, "item") else value for key, value in row.items()}
-    return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in values.items()}
+    return finite(table.to_dict("records"))

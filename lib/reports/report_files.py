@@ -7,16 +7,15 @@ report.html                a page of these, see ``clip360.pages``
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clip360.data.image_set import printable
 from clip360.reports.panorama_scores import NESTED, SHIFTS
+from clip360.reports.text_files import finite, write_text
 
 SCORES, RECORDS, SUMMARY = "scores.csv", "scores.jsonl", "summary.json"
 SHARDS = "shards"  # folder of the Parquet files of `clip360 score-shards`
@@ -47,7 +46,7 @@ def read_records(folder: str | Path) -> Iterator[dict[str, Any]]:
 
 def write_summary(folder: str | Path, summary: Mapping[str, Any]) -> None:
     """Write ``folder``/summary.json, complete or not at all; numbers that are not finite become null."""
-    _write_text(Path(folder, SUMMARY), json.dumps(_finite(summary), indent=2) + "\n")
+    write_text(Path(folder, SUMMARY), json.dumps(finite(summary), indent=2) + "\n")
 
 
 def read_summary(folder: str | Path) -> dict[str, Any]:
@@ -84,19 +83,3 @@ def require_comparable(summaries: Mapping[str, Mapping[str, Any]], protocols: Se
         if len(first) > 1:
             a, b, *_ = map(printable, first.values())
             raise ValueError(f"{a} and {b} were scored with different {what}: score them alike")
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.temporary")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(x) for key, x in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(x) for x in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value
