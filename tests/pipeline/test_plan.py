@@ -200,7 +200,7 @@ def test_a_gpu_waits_for_its_inputs_or_they_for_it():
 
 def test_cached_stages_cost_nothing():
     params = params_of("tiny")
-    planned = make_plan(params, REFERENCE, Assumed(10, 64), cached={f"score_probes@{MODEL}-probe", "readme"})
+    planned = make_plan(params, REFERENCE, Assumed(10, 64), cached={f"score_probes@{MODEL}-probe", "pages"})
     table = by_kind(planned.stages)
     assert table.cached["total"] == 2 and table.stages["total"] == len(planned.stages) - 2
     half = table.loc["score_probes"]
