@@ -8,6 +8,7 @@ than a tolerance (a non-inferiority margin); both are claims about intervals (``
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -159,12 +160,17 @@ def over_replicates(comparisons: Sequence[pd.DataFrame], *, inference: Inference
 
     ``mean``, ``mean_low``, ``mean_high`` are over replicates with Student's interval; without replicates they are those of this run.
     ``value`` is this run, NaN where only replicates have the method. With ``by`` "method_family", the best of each family, whichever method it is in each replicate; ``methods`` lists them.
+    A family is left out where its best is the frozen model itself, in any replicate: there is nothing to compare.
     """
     keys = [by, "versus", "measure"]
     if by == "method_family":
         comparisons = [table[table.best_of_family] for table in comparisons]
     this_run, *kept = [table.rename(columns={"value_low": "low", "value_high": "high"}) for table in comparisons]
     deciding = kept or [this_run]
+    if by == "method_family":
+        in_all = reduce(lambda common, keys_of: common.merge(keys_of), [table[keys] for table in deciding])
+        kept, deciding = ([table.merge(in_all) for table in tables] for tables in (kept, deciding))
+        this_run = this_run.merge(in_all)
     methods = pd.concat(deciding).groupby(by, sort=False).method.unique().map("; ".join)
     numbers = this_run_and_replicates(this_run[[*keys, "value", "low", "high"]], kept, keys, inference=inference)
     table = deciding[0].drop(columns=["value", "low", "high"])
