@@ -409,6 +409,10 @@ class LiveFigure(Section):
     perspective_views: ViewsAround
 
 
+class ModelCards(Section):
+    n_images: Count
+
+
 class OwnPanoramas(Section):
     images: PathText
     model: PathText
@@ -448,6 +452,7 @@ class Parameters(Section):
     crop_or_model: CropOrModel
     capabilities: Capabilities
     live_figure: LiveFigure
+    model_cards: ModelCards
     own_panoramas: OwnPanoramas
     replicates: Replicates
 

@@ -1,4 +1,4 @@
-"""Write FIGURES/checksums.csv: size and SHA-256 of every file that the notebooks and the live figure wrote, and of what they read.
+"""Write FIGURES/checksums.csv: size and SHA-256 of every file that the notebooks, the live figure and the cards wrote, and of what they read.
 
 FIGURES is the parameter `figures`. `make verify` compares a run with the committed table.
 """
@@ -32,7 +32,7 @@ def main(*arguments: str) -> None:
     argparse.ArgumentParser(prog="python -m pipeline.write_checksums", description=__doc__).parse_args(arguments)
     params = read_params()
     figures = Path(params.figures)
-    written = [*(figures / path.stem for path in Path("notebooks").glob("*.ipynb")), figures / "live"]
+    written = [*(figures / path.stem for path in Path("notebooks").glob("*.ipynb")), figures / "live", figures / "cards"]
     table = checksum_table([*written, *(params.results / name for name in STUDIED)])
     table.to_csv(figures / NAME, index=False, lineterminator="\n")
 

@@ -1,6 +1,7 @@
 """The conclusions of the committed notebooks hold in the committed tables."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -8,19 +9,19 @@ import pytest
 
 from clip360.figures.tables import read_table
 from clip360.stats.claims import HOLDS, REFUTED
+from pipeline.fill_pages import BLOCK, PAGES, VERDICT
 from pipeline.parameters import read_params
 
 PARAMS = read_params()
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 
 
-def claims_in(notebook: str) -> list[str]:
-    """The names of the claims that a notebook states."""
+def claims_in(notebook: str) -> dict[str, bool]:
+    """The names of the claims that a notebook states, and whether it calls them open."""
     cells = nbformat.read(Path("notebooks", f"{notebook}.ipynb"), as_version=4).cells
     calls = (node for cell in cells if cell.cell_type == "code" for node in ast.walk(ast.parse(cell.source)))
-    return [
-        node.args[0].value for node in calls if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Claim"
-    ]
+    claims = [node for node in calls if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Claim"]
+    return {claim.args[0].value: any(word.arg == "open" for word in claim.keywords) for claim in claims}
 
 
 @pytest.mark.parametrize("notebook", [name for name in NOTEBOOKS if claims_in(name)])
@@ -28,6 +29,24 @@ def test_every_conclusion_holds(notebook):
     """Without replicates a run alone decides little: nothing may refute a conclusion then."""
     findings = read_table(Path("figures", notebook, "findings.csv"))
     if PARAMS.replicates.names:
-        assert list(dict.fromkeys(findings.claim)) == claims_in(notebook), "a claim has no row"
-        assert findings[findings.verdict != HOLDS].statement.unique().tolist() == []
+        verdicts = dict(zip(findings.claim, findings.verdict, strict=True))
+        assert list(verdicts) == list(claims_in(notebook)), "a claim has no row"
+        is_open = {name: verdict != HOLDS for name, verdict in verdicts.items()}
+        assert is_open == claims_in(notebook), (
+            "replicates decide a claim that is called open, or leave another undecided"
+        )
     assert findings[findings.verdict == REFUTED].statement.unique().tolist() == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_pages_conclude_only_from_claims_that_hold(page):
+    findings = read_table(Path("figures", "findings.csv")).set_index(["notebook", "claim"]).verdict
+    blocks = [match for match in BLOCK.finditer(page.read_text(encoding="utf-8")) if match["columns"] != VERDICT]
+    used = {
+        (Path(block["file"]).parent.name, claim[1])
+        for block in blocks
+        if Path(block["file"]).name == "findings.csv" and (claim := re.search(r"claim=(\w+)", block["row"]))
+    }
+    assert {name: findings[name] for name in used if findings[name] == REFUTED} == {}
+    if PARAMS.replicates.names:
+        assert {name: findings[name] for name in used if findings[name] != HOLDS} == {}

@@ -48,7 +48,7 @@ def _require_keys(card: Mapping[str, Any]) -> None:
     for measure in card["measures"].values():
         measure["label"], measure["short"], measure["unit"], measure["meaning"], measure["better"]
     for view in card["views"].values():
-        float(view["gflop"]), float(view["panoramas_per_second"])
+        float(view["gflop"]), float(view["panoramas_per_second"] or 0)
         for number in view["numbers"].values():
             if number["value"] is not None:
                 float(number["value"]), float(number["low"]), float(number["high"])

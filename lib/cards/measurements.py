@@ -37,7 +37,7 @@ class CardMeasurements:
     rolls     CLIP scores and ranks of rolled inputs, as ``evaluation.token_analysis`` has them; None without patches
     no_rolls  why ``rolls`` is None, else nothing
     image_set_sha256  of the pixels, captions and cues, in the set's order
-    panoramas_per_second  by view mode
+    panoramas_per_second  by view mode; None where no time was measured
     """
 
     scores: pd.DataFrame
@@ -45,7 +45,7 @@ class CardMeasurements:
     rolls: pd.DataFrame | None
     no_rolls: str
     image_set_sha256: str
-    panoramas_per_second: Mapping[str, float]
+    panoramas_per_second: Mapping[str, float | None]
 
 
 def measure(
@@ -57,11 +57,12 @@ def measure(
     wide: Clip | None = None,
     batch_size: int = 64,
     cache: str | Path | None = None,
+    timed: bool = True,
 ) -> CardMeasurements:
     """Measure a model on captioned panoramas whose table has the column cue.
 
     ``wide`` is the same model with a network of twice the width, which the view wide needs. Embeddings are kept in the folder
-    ``cache``. Raises ValueError where a score is NaN, DataError where a panorama cannot be decoded.
+    ``cache``. Where it is not ``timed``, the same set and weights give the same card. Raises ValueError where a score is NaN, DataError where a panorama cannot be decoded.
     """
     # The text tower is the same under every view: each distinct text is embedded once.
     clip = replace(clip, text_cache={})
@@ -82,7 +83,7 @@ def measure(
             of_batch = [pixel_sha256(panorama) for panorama in panoramas]
             for view, embedder in embedders.items():
                 if view not in seconds:
-                    seconds[view] = panoramas_per_second(clips[view], panoramas[:N_TIMED])
+                    seconds[view] = panoramas_per_second(clips[view], panoramas[:N_TIMED]) if timed else None
                 parts[view].append(embedder(panoramas, of_batch))
             if rolls:
                 rolled.append(rolls(panoramas))

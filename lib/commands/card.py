@@ -60,6 +60,9 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
         default=8,
         help="windows of the centre crop, and shifts within each (default: %(default)s)",
     )
+    parser.add_argument(
+        "--no-speed", action="store_true", help="measure no time: the same panoramas and weights give the same card"
+    )
     parser.add_argument("--cache", metavar="FOLDER", help="keep embeddings here: another run computes only what is new")
     add_inference_options(parser)
     parser.set_defaults(run=run, on_interrupt="stopped: no card was written; with --cache, another run continues")
@@ -86,7 +89,14 @@ def run(options: argparse.Namespace) -> int:
     wide, left_out = _wide(options, options.views or VIEWS)
     views = [view for view in options.views or VIEWS if view not in left_out]
     measured = measure(
-        clip, image_set, protocol, views=views, wide=wide, batch_size=options.batch_size, cache=options.cache
+        clip,
+        image_set,
+        protocol,
+        views=views,
+        wide=wide,
+        batch_size=options.batch_size,
+        cache=options.cache,
+        timed=not options.no_speed,
     )
     card = make_card(clip, image_set, protocol, measured, inference=inference, wide=wide, left_out=left_out)
     write_card(options.out, card)

@@ -79,15 +79,18 @@ def _figures(card: Mapping[str, Any]) -> list[dict[str, str]]:
         {"value": f"{image_set['n']:,}", "beside": "", "label": "panoramas"},
         {"value": f"{model['parameters']['all'] / 1e6:,.1f}", "beside": "million", "label": "parameters"},
         {"value": number(squashed["gflop"], 2 if squashed["gflop"] < 10 else 0), "beside": "GFLOP", "label": "a panorama, squashed"},
-        {"value": _speed(squashed), "beside": "a second", "label": "panoramas, squashed"},
+        *_speed(squashed),
         {"value": size, "beside": "pixels", "label": "input"},
         {"value": str(image_set["n_truncated"]), "beside": f"of {image_set['n']}", "label": "truncated captions"},
     ]  # fmt: skip
 
 
-def _speed(view: Mapping[str, Any]) -> str:
+def _speed(view: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The speed, where it was measured."""
     speed = view["panoramas_per_second"]
-    return number(speed, 0 if speed >= 10 else 1)
+    if speed is None:
+        return []
+    return [{"value": number(speed, 0 if speed >= 10 else 1), "beside": "a second", "label": "panoramas, squashed"}]
 
 
 def _measure(name: str, card: Mapping[str, Any]) -> dict[str, Any] | None:

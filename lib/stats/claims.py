@@ -33,6 +33,7 @@ class Claim:
     by          the columns that tell these rows apart
     above, below  the numbers
     limit       what the claim does not say, as a sentence
+    open        do the kept replicates leave it undecided? Then it stays in the findings, and no text concludes from it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Claim:
     above: float = -math.inf
     below: float = math.inf
     limit: str = ""
+    open: bool = False
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim speaks of, with the columns of ``by``, and value, low and high.

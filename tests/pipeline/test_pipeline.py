@@ -165,7 +165,7 @@ def test_a_new_model_is_all_that_is_computed(clone):
         *("pretraining", "textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "protocol_ablations"),
         *("crop_or_model", "panorama_fraction", "adaptation_methods", "capabilities", "adaptation_costs", "claims"),
     }
-    assert others <= notebooks | {"evaluate_pretraining", "live_figure", "checksums", "pages"}
+    assert others <= notebooks | {"evaluate_pretraining", "live_figure", "model_cards", "checksums", "pages"}
 
 
 def test_a_parameter_out_of_range_is_reported_by_every_stage(clone):
