@@ -9,6 +9,7 @@ A marker names a file in figures/; what stands between it and `<!-- end -->` is 
     <!-- 05_tradeoff/tradeoff.csv: ROW: value, low, high -->       by the value and its interval, `0.94 [0.91, 0.97]`
     <!-- 05_tradeoff/tradeoff.csv: ROWS: range of value -->        by the smallest and the largest value, `0.36 to 0.67`
     <!-- 05_tradeoff/findings.csv: ROWS: verdict -->               by the verdict, which is the same in all of these rows
+    <!-- findings.csv: ROWS: count -->                             by the number of rows, which may be 0
 
 ROW is `column=value, column=value, ...` and selects one row of the table, ROWS one or more. Under another profile the pages stay as they are.
 """
@@ -25,9 +26,9 @@ from pipeline.error_messages import report
 from pipeline.parameters import read_params
 
 PAGES, DEFAULT = (Path("README.md"), Path("docs", "artifact_appendix.md")), "world"
-RANGE, VERDICT = "range of ", "verdict"
+RANGE, VERDICT, COUNT = "range of ", "verdict", "count"
 BLOCK = re.compile(
-    r"<!-- (?P<file>\w+/\w+\.(?:md|csv))(?:: (?P<row>[^:>]+): (?P<columns>[^:>]+))? -->.*?<!-- end -->", re.DOTALL
+    r"<!-- (?P<file>(?:\w+/)?\w+\.(?:md|csv))(?:: (?P<row>[^:>]+): (?P<columns>[^:>]+))? -->.*?<!-- end -->", re.DOTALL
 )
 
 
@@ -47,12 +48,14 @@ def fill(text: str, figures: Path, *, page: Path) -> str:
 
 
 def read_value(path: Path, row: str, columns: str) -> str:
-    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row; a range; or a verdict."""
+    """One value of a table, with its interval if ``columns`` names three columns and the table has one in this row; a range, a verdict or a count."""
     table = pd.read_csv(path, dtype=str)
     try:
         for condition in re.split(r", (?=\w+=)", row):  # a value may hold a comma
             column, value = condition.split("=", 1)
             table = table[table[column] == value]
+        if columns == COUNT:
+            return str(len(table))
         if columns.startswith(RANGE) and len(table):
             values = table[columns.removeprefix(RANGE)].astype(float)
             return f"{values.min():.2f} to {values.max():.2f}"

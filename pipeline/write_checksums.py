@@ -32,7 +32,11 @@ def main(*arguments: str) -> None:
     argparse.ArgumentParser(prog="python -m pipeline.write_checksums", description=__doc__).parse_args(arguments)
     params = read_params()
     figures = Path(params.figures)
-    written = [*(figures / path.stem for path in Path("notebooks").glob("*.ipynb")), figures / "live", figures / "cards"]
+    written = [
+        *(figures / path.stem for path in Path("notebooks").glob("*.ipynb")),
+        figures / "live",
+        figures / "cards",
+    ]
     table = checksum_table([*written, *(params.results / name for name in STUDIED)])
     table.to_csv(figures / NAME, index=False, lineterminator="\n")
 
