@@ -39,7 +39,7 @@ def resize_once(clip: Clip, panoramas: Tensor, parallel_map: Callable[..., Itera
         return pil_to_tensor(resize(to_pil_image(panorama), [size, 2 * size + 2 * resized_margin], mode))
 
     resized = torch.stack(list(parallel_map(resize_one, extended)))
-    return resized[..., resized_margin:-resized_margin].to(clip.device)
+    return clip.to_device(resized[..., resized_margin:-resized_margin])
 
 
 def crop_view(clip: Clip, resized: Tensor, view: View, width: int) -> Tensor | None:

@@ -1,0 +1,141 @@
+"""Measure the visual probe and fine-tuning with real architectures on a GPU, and write docs/performance_gpu.md.
+
+python -m tools.benchmark.gpu PANORAMAS
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from clip360.data.image_set import ImageSet, load_image_set
+from clip360.models.clip import Clip, default_device
+from pipeline.error_messages import report
+from pipeline.parameters import read_params
+from tools.benchmark.finetuning import compare_epochs
+from tools.benchmark.inputs import random_clip, repeat_images
+from tools.benchmark.page import describe_machine, markdown_table
+from tools.benchmark.probe import ENCODER_TARGET, compare_encoders, time_parts
+from tools.benchmark.rounds import largest_difference
+
+PAGE = Path("docs", "performance_gpu.md")
+PANORAMAS = {"ViT-B-32": 512, "ViT-B-16": 256, "ViT-L-14": 128}  # probed by each architecture
+N_FINETUNED = 64
+BATCH_SIZE = 64
+METHOD = "lora_as_released"
+# The scores of random weights lie within a few points of each other; half precision keeps three digits.
+SCORE_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
+TEXT = """# Performance on a GPU
+
+`python -m tools.benchmark.gpu PANORAMAS` measures and writes this page.
+
+{machine}
+
+The models have random weights, the panoramas are {size}, from JPEG files. Each rate is that of the median of {rounds} rounds, in panoramas per second; a
+panorama is scored under eight circular shifts of the centre crop, which are eight forward passes.
+
+## The visual probe
+
+*encoders alone*: the network's inputs lie prepared in the GPU's memory. *end to end*: from files to scores, as the stage `score_probes` computes them. *compiled*: by `torch.compile`, block by block.
+The target is {target} of the encoders alone. *largest difference*: of a score, in points, from that of float32 without compilation.
+
+{probe}
+
+Milliseconds per panorama of each part alone, with the protocol's float32:
+
+{parts}
+
+## Fine-tuning
+
+One epoch by `{method}` on {n_finetuned} panoramas, against the same epoch without caches.
+
+{finetuning}
+"""
+
+
+def measure_probe(
+    architecture: str, image_set: ImageSet, folder: Path, *, device: str, rounds: int
+) -> Iterator[dict[str, object]]:
+    """A row for each precision, with compiled blocks and without.
+
+    Raises RuntimeError where scores differ from those of float32 by more than the precision explains.
+    """
+    clip, reference = random_clip(architecture, folder, device=device), None
+    for precision, tolerance in SCORE_TOLERANCE.items():
+        at_precision = replace(clip, protocol=replace(clip.protocol, precision=precision))
+        for compiled in (False, True):
+            measured = with_compiled_blocks(at_precision) if compiled else at_precision
+            speeds, scores = compare_encoders(measured, image_set, batch_size=BATCH_SIZE, rounds=rounds)
+            reference = scores if reference is None else reference
+            name = f"{architecture} in {precision}"
+            difference = largest_difference(name, scores, reference, tolerance=tolerance)
+            yield {
+                "model": architecture,
+                "precision": precision,
+                "compiled": compiled,
+                "end to end": speeds["panoramas per second"],
+                "encoders alone": speeds["reference, panoramas per second"],
+                "ratio": speeds["ratio"],
+                "met": speeds["met"],
+                "largest difference": difference,
+            }
+
+
+def with_compiled_blocks(clip: Clip) -> Clip:
+    """A copy of a ViT of open_clip whose transformer blocks are compiled: once, because all are alike."""
+    network = deepcopy(clip.network)
+    for block in network.visual.transformer.resblocks:
+        block.compile()
+    return replace(clip, network=network)
+
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.benchmark.gpu",
+        description="Measure the speed on a GPU, and write docs/performance_gpu.md.",
+    )
+    parser.add_argument("panoramas", type=Path, metavar="PANORAMAS", help="folder of an image set; it is repeated")
+    parser.add_argument("--device", default=default_device(), help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--architectures", nargs="+", choices=PANORAMAS, default=list(PANORAMAS))
+    parser.add_argument("--n-panoramas", type=int, help="panoramas that each architecture probes and trains on")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of timing (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    finetune, device, rounds = read_params().finetune, options.device, options.rounds
+    probe, parts, finetuning = [], [], []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        given = load_image_set(options.panoramas)
+        repeat_images(given, folder / "repeated", options.n_panoramas or max(PANORAMAS.values()))
+        repeated = load_image_set(folder / "repeated")
+        height, width = repeated.read(repeated.table.image[0]).shape[-2:]
+        for architecture in options.architectures:
+            probed = repeated.head(options.n_panoramas or PANORAMAS[architecture])
+            for row in measure_probe(architecture, probed, folder, device=device, rounds=rounds):
+                probe.append(row)
+                print(row, flush=True)
+            clip = random_clip(architecture, folder, device=device)
+            parts.append(time_parts(clip, probed.head(BATCH_SIZE), batch_size=BATCH_SIZE, rounds=rounds))
+            finetuning.append(compare_epochs(clip, repeated.head(N_FINETUNED), METHOD, finetune, folder, rounds=rounds))
+            print(parts[-1], finetuning[-1], flush=True)
+    text = TEXT.format(
+        machine=describe_machine(device),
+        size=f"{width} x {height} pixels",
+        rounds=rounds,
+        target=ENCODER_TARGET,
+        method=METHOD,
+        n_finetuned=N_FINETUNED,
+        probe=markdown_table(pd.DataFrame(probe)),
+        parts=markdown_table(pd.DataFrame(parts)),
+        finetuning=markdown_table(pd.DataFrame(finetuning).drop(columns=["task", "ratio of CPU time"])),
+    )
+    PAGE.write_text(text, encoding="utf-8", newline="\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    report(main, *sys.argv[1:])
