@@ -19,14 +19,14 @@ from clip360.scoring.views import network_views, tensor_transform
 
 
 def embed_images(
-    clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
+    clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int | None
 ) -> dict[Hashable, Tensor]:
     """Unit embeddings, float32 [N, D] on the CPU, of images in uint8 batches [B, 3, H, W], for each view of them.
 
-    ``total`` is N, for the progress bar.
+    ``total`` is N, for the progress bar; None for none.
     """
     parts = list(embed_batches(clip, batches, views, total=total))
-    return {name: torch.cat([part[name] for part in parts]) for name in views}
+    return {name: torch.cat([part[name] for part in parts]).cpu() for name in views}
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def embed_batches(
     total: int | None,
     encode: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[dict[Hashable, Tensor]]:
-    """As ``embed_images``, batch by batch: for each view the embeddings [B, D]. Memory does not grow with N.
+    """As ``embed_images``, batch by batch: for each view the embeddings [B, D], on the network's device. Memory does not grow with N.
 
     No progress bar where ``total`` is None. ``encode`` is an ``encoder`` of the image tower, for callers that use one for many
     calls.
@@ -51,7 +51,7 @@ def embed_batches(
             image_embeds[name] = F.normalize(by_view.mean(1), dim=-1) if n_views > 1 else by_view[:, 0]
             if len(image_embeds) == len(views):
                 progress.update(len(by_view))
-                yield {name: embeds.cpu() for name, embeds in image_embeds.items()}
+                yield image_embeds
                 image_embeds = {}
 
 

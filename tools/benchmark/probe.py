@@ -1,7 +1,8 @@
 """The visual probe, as the stage `score_probes` runs it, against its encoders alone and against a straightforward script."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def compare_probes(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: 
     ``target`` is the speed ratio that the probe should reach against a script. Raises RuntimeError where the scores
     of two variants differ, except for JPEG copies, which alter the pixels.
     """
-    variants = probe_and_encoders(clip, image_set, batch_size) | {
+    inputs = list(network_inputs(clip, image_set.batches(batch_size)))
+    variants = probe_and_encoders(clip, image_set, inputs) | {
         name: partial(score_by_script, clip, image_set, batch_size, suffix) for suffix, name in SCRIPTS.items()
     }
     timings = interleave(variants, rounds)
@@ -48,21 +50,20 @@ def compare_probes(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: 
     return rows
 
 
-def compare_encoders(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: int) -> tuple[dict, Tensor]:
-    """The speeds of the probe and of its encoders alone, and the probe's scores [N_SHIFTS, N]; RuntimeError where theirs differ."""
-    timings = interleave(probe_and_encoders(clip, image_set, batch_size), rounds)
-    largest_difference(f"{clip.name}, {ENCODERS}", timings.results[PROBE], timings.results[ENCODERS])
+def compare_encoders(
+    clip: Clip, image_set: ImageSet, inputs: Sequence[Tensor], *, rounds: int
+) -> tuple[dict[str, float | bool], Tensor]:
+    """The speeds of the probe and of its encoders alone, which get ``inputs`` [N_SHIFTS, B, 3, S, S], and the probe's scores [N_SHIFTS, N]."""
+    timings = interleave(probe_and_encoders(clip, image_set, inputs), rounds)
     speeds = compare(timings, PROBE, ENCODERS, len(image_set.table), target=ENCODER_TARGET)
     return speeds, timings.results[PROBE]
 
 
-def probe_and_encoders(clip: Clip, image_set: ImageSet, batch_size: int) -> dict[str, Callable[[], Tensor]]:
-    """The two variants to be timed; the inputs of the encoders are prepared, on the network's device."""
-    inputs = [batch.to(clip.device) for batch in network_inputs(clip, image_set.batches(batch_size))]
-    tokens = clip.tokenize(image_set.texts)
+def probe_and_encoders(clip: Clip, image_set: ImageSet, inputs: Sequence[Tensor]) -> dict[str, Callable[[], Tensor]]:
+    """The probe, from files to scores, and its encoders alone, from the same batches of prepared inputs."""
     return {
-        PROBE: partial(score_by_probe, clip, image_set, batch_size),
-        ENCODERS: partial(score_by_encoders, clip, inputs, tokens),
+        PROBE: partial(score_by_probe, clip, image_set, inputs[0].shape[1]),
+        ENCODERS: partial(score_by_encoders, clip, inputs, clip.tokenize(image_set.texts)),
     }
 
 
@@ -137,16 +138,17 @@ def save_shifted(file: Path, fraction: float, folder: Path, suffix: str) -> Path
 
 
 def network_inputs(clip: Clip, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Network inputs [N_SHIFTS, B, 3, S, S] of each batch; ValueError for a model whose shifts cannot be cropped."""
-    for panoramas in batches:
-        resized = resize_once(clip, panoramas, map)
-        if resized is None:
-            size = " x ".join(map(str, input_size(clip)))
-            raise ValueError(
-                f"the input of {clip.name} is {size} pixels: expected a square whose side is a multiple of"
-                f" {N_SHIFTS // 2}, choose another model"
-            )
-        yield crop_shifts(clip, resized, panoramas.shape[-1])
+    """Network inputs [N_SHIFTS, B, 3, S, S] of each batch, on the network's device; ValueError for a model whose shifts cannot be cropped."""
+    with ThreadPoolExecutor() as threads:
+        for panoramas in batches:
+            resized = resize_once(clip, panoramas, threads.map)
+            if resized is None:
+                size = " x ".join(map(str, input_size(clip)))
+                raise ValueError(
+                    f"the input of {clip.name} is {size} pixels: expected a square whose side is a multiple of"
+                    f" {N_SHIFTS // 2}, choose another model"
+                )
+            yield crop_shifts(clip, resized, panoramas.shape[-1])
 
 
 def crop_shifts(clip: Clip, resized: Tensor, width: int) -> Tensor:
