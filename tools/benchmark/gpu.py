@@ -21,7 +21,7 @@ from pipeline.error_messages import report
 from pipeline.parameters import read_params
 from tools.benchmark.finetuning import compare_epochs
 from tools.benchmark.inputs import random_clip, repeat_images
-from tools.benchmark.page import describe_machine, markdown_table
+from tools.benchmark.page import describe_machine, markdown_table, rounded
 from tools.benchmark.probe import ENCODER_TARGET, compare_encoders, network_inputs, time_parts
 
 PAGE = Path("docs", "performance_gpu.md")
@@ -63,9 +63,11 @@ panorama is scored under eight circular shifts of the centre crop, which are eig
 
 {probe}
 
-Milliseconds per panorama of each part alone, with the protocol's float32:
+Milliseconds per panorama of each part alone, in float32. *decode* is by threads on all cores, *resize* by one:
 
 {parts}
+
+{limit}
 
 ## Fine-tuning
 
@@ -132,19 +134,30 @@ def main(*arguments: str) -> None:
             trained = repeated.head(N_FINETUNED)
             finetuning.append(compare_epochs(clip, trained, METHOD, finetune, folder, rounds=rounds))
             print(parts[-1], finetuning[-1], flush=True)
-    text = TEXT.format(
-        machine=describe_machine(device),
-        size=f"{width} x {height} pixels",
+    PAGE.write_text(page(probe, parts, finetuning, describe_machine(device), size=f"{width} x {height}", rounds=rounds))
+    print(f"{PAGE} is written")
+
+
+def page(probe: list[dict], parts: list[dict], finetuning: list[dict], machine: str, *, size: str, rounds: int) -> str:
+    """The page in Markdown, from the rows of its tables; ``size`` is that of a panorama in pixels."""
+    decode = min(row["decode"] for row in parts)
+    limit = (
+        f"Decoding alone takes at least {rounded(decode)} ms, so that no model gets more than {rounded(1000 / decode)} panoramas per second"
+        " from one process: its threads share Python's interpreter lock. Several processes, one for each part of the panoramas,"
+        " share nothing (`clip360 score-shards --workers`)."
+    )
+    tables = (probe, parts, pd.DataFrame(finetuning).drop(columns=["task", "ratio of CPU time"]))
+    named = dict(zip(("probe", "parts", "finetuning"), map(markdown_table, map(pd.DataFrame, tables)), strict=True))
+    return TEXT.format(
+        machine=machine,
+        size=f"{size} pixels",
         rounds=rounds,
         target=ENCODER_TARGET,
+        limit=limit,
         method=METHOD,
         n_finetuned=N_FINETUNED,
-        probe=markdown_table(pd.DataFrame(probe)),
-        parts=markdown_table(pd.DataFrame(parts)),
-        finetuning=markdown_table(pd.DataFrame(finetuning).drop(columns=["task", "ratio of CPU time"])),
+        **named,
     )
-    PAGE.write_text(text, encoding="utf-8", newline="\n")
-    print(text)
 
 
 if __name__ == "__main__":
