@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from clip360.geometry.views import Shift
 from clip360.models.clip import Clip
-from clip360.scoring.embedding import embed_batches
+from clip360.scoring.embedding import embed_images
 from clip360.scoring.view_coverage import cost
 from clip360.scoring.views import input_size
 
@@ -43,7 +43,7 @@ def panoramas_per_second(clip: Clip, panoramas: Tensor) -> float:
     """
 
     def embed() -> None:  # the embeddings arrive on the CPU, so that no kernel is left running
-        list(embed_batches(clip, [panoramas], {"unshifted": Shift(0.0)}, total=None))
+        embed_images(clip, [panoramas], {"unshifted": Shift(0.0)}, total=None)
 
     return len(panoramas) / min(timeit.repeat(embed, number=1, repeat=REPETITIONS))
 

@@ -86,7 +86,7 @@ class RollEmbedder:
         """Unit embeddings [B, D] of panoramas uint8 [B, 3, H, 2H] by kind of positional embedding and roll in pixels."""
         inputs = network_inputs(self._clip, network_views(self._clip, panoramas)[:, 0])
         return {
-            (kind, pixels): encode(inputs.roll(pixels, dims=-1))
+            (kind, pixels): encode(inputs.roll(pixels, dims=-1)).cpu()
             for kind, encode in self._encode.items()
             for pixels in range(0, self.width, self.patch // 2)
         }

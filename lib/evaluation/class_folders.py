@@ -42,7 +42,7 @@ def classify_folders(
     class_embeds = embed_classes(clip, names, templates)
     encode, parts = encoder(clip, clip.network.encode_image), []
     for inputs, labels in tqdm(DataLoader(images, batch_size=batch_size), desc=f"{clip.name}: images"):
-        scores = class_scores(encode(inputs), class_embeds)
+        scores = class_scores(encode(inputs).cpu(), class_embeds)
         parts.append(answers(scores, labels, names, scale=clip.network.logit_scale.exp().item()))
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "image", [Path(path).relative_to(images.root).as_posix() for path, _ in images.samples])

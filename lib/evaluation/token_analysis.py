@@ -47,7 +47,7 @@ def analyse_tokens(clip: Clip, image_set: ImageSet, *, kinds: Sequence[str], bat
         changed = with_positional_embedding(clip, kind)
         encode = encoder(changed, changed.network.encode_image)
         for pixels in range(0, width, patch // 2):
-            image_embeds = torch.cat([encode(batch.roll(pixels, dims=-1)) for batch in inputs.split(batch_size)])
+            image_embeds = torch.cat([encode(batch.roll(pixels, dims=-1)) for batch in inputs.split(batch_size)]).cpu()
             scores = clip_score(image_embeds, text_embeds, clamp_at_zero=clip.protocol.clamp_at_zero)
             values = {CLIP_SCORE: scores, "image_to_text_rank": ranks(image_embeds, text_embeds)}
             rolls += [

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms.functional import to_pil_image
 from tqdm import tqdm
 
+from clip360.data.images import read_ahead
 from clip360.geometry.panorama import circular_shift
 from clip360.geometry.views import Shift, View, perspective_view
 from clip360.models.clip import Clip
@@ -72,6 +73,10 @@ class ShiftedPanoramas(Dataset):
         numbers = (item.row, item.shift, item.viewpoint, -1 if alone else item.perspective_view)
         return Pair(*numbers, partners[item.row], self.preprocess(to_pil_image(shifted)))
 
+    def __getitems__(self, items: list[Item]) -> list[Pair]:
+        """The elements of a batch, which threads prepare side by side."""
+        return list(read_ahead(self.__getitem__, items, len(items)))
+
     @property
     def width(self) -> int:
         """Width of a panorama in pixels."""
@@ -95,7 +100,8 @@ class ShiftedPanoramas(Dataset):
     def _network_inputs(self, view: View, viewpoint: int = 0) -> Tensor:
         """Network inputs [N, 3, S, S] of one view of every panorama, in a temporary file."""
         batches = self.panoramas[viewpoint].split(DECODE_BATCH)
-        transformed = (self.preprocess(to_pil_image(image)) for batch in batches for image in view(batch))
+        images = (image for batch in batches for image in view(batch))
+        transformed = read_ahead(lambda image: self.preprocess(to_pil_image(image)), images, DECODE_BATCH)
         first = next(transformed)
         inputs = tensor_on_disk((len(self), *first.shape), first.dtype)
         for row, image in enumerate(chain([first], transformed)):
@@ -135,7 +141,7 @@ class ShiftedPanoramas(Dataset):
 def embed_inputs(clip: Clip, inputs: Tensor) -> Tensor:
     """Unit embeddings [N, D] of network inputs [N, 3, S, S] by the model's present weights, in the protocol's precision."""
     encode = encoder(clip, clip.network.encode_image)
-    return torch.cat([encode(batch) for batch in inputs.split(EMBED_BATCH)])
+    return torch.cat([encode(batch) for batch in inputs.split(EMBED_BATCH)]).cpu()
 
 
 def decode(batches: Iterator[Tensor], n_images: int) -> Tensor:

@@ -51,6 +51,12 @@ class Clip:
     def device(self) -> torch.device:
         return self.network.logit_scale.device
 
+    def to_device(self, images: Tensor) -> Tensor:
+        """The tensor on the network's device; on a GPU a copy that the caller does not wait for."""
+        if self.device.type == "cuda" and not images.is_cuda:
+            images = images.pin_memory()
+        return images.to(self.device, non_blocking=True)
+
     def autocast(self) -> AbstractContextManager:
         """The context in which the network computes at the protocol's precision."""
         if dtype := self.protocol.dtype:

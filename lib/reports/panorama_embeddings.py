@@ -49,7 +49,7 @@ class PanoramaEmbedder:
         for transform, clip in self._received.items():
             if views := {x: x.view for x in inputs if _transform(x) == transform}:
                 (received,) = embed_batches(clip, [panoramas], views, total=None, encode=self._encode)
-                embeds |= received
+                embeds |= {x: embed.cpu() for x, embed in received.items()}
         return embeds
 
     def texts(self, texts: Sequence[str]) -> Tensor:

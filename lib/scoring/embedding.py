@@ -19,14 +19,14 @@ from clip360.scoring.views import network_views, tensor_transform
 
 
 def embed_images(
-    clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int
+    clip: Clip, batches: Iterable[Tensor], views: Mapping[Hashable, View], *, total: int | None
 ) -> dict[Hashable, Tensor]:
     """Unit embeddings, float32 [N, D] on the CPU, of images in uint8 batches [B, 3, H, W], for each view of them.
 
-    ``total`` is N, for the progress bar.
+    ``total`` is N, for the progress bar; None for none.
     """
     parts = list(embed_batches(clip, batches, views, total=total))
-    return {name: torch.cat([part[name] for part in parts]) for name in views}
+    return {name: torch.cat([part[name] for part in parts]).cpu() for name in views}
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def embed_batches(
     total: int | None,
     encode: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[dict[Hashable, Tensor]]:
-    """As ``embed_images``, batch by batch: for each view the embeddings [B, D]. Memory does not grow with N.
+    """As ``embed_images``, batch by batch: for each view the embeddings [B, D], on the network's device. Memory does not grow with N.
 
     No progress bar where ``total`` is None. ``encode`` is an ``encoder`` of the image tower, for callers that use one for many
     calls.
@@ -69,7 +69,7 @@ def _inputs(
 
         def resize(images: Tensor) -> tuple[Tensor, Tensor | None]:
             if transform:
-                images = images.to(clip.device)
+                images = clip.to_device(images)
             return images, resize_once(clip, images, threads.map) if has_shifts else None
 
         def prepare(wanted: tuple[Hashable, View, Tensor, Tensor | None]) -> tuple[Hashable, Tensor, int]:
@@ -81,7 +81,7 @@ def _inputs(
             if transform:
                 return name, transform(flat), per_image.shape[1]
             inputs = threads.map(lambda image: clip.preprocess(to_pil_image(image)), flat)
-            return name, torch.stack(list(inputs)), per_image.shape[1]
+            return name, clip.to_device(torch.stack(list(inputs))), per_image.shape[1]
 
         resized_batches = read_ahead(resize, batches, int(ahead))
         wanted = ((name, view, *batch) for batch in resized_batches for name, view in views.items())
@@ -96,13 +96,14 @@ def embed_texts(clip: Clip, texts: Sequence[str], *, batch_size: int = 256) -> T
     encode = encoder(clip, clip.network.encode_text)
     for start in range(0, len(missing), batch_size):
         batch = missing[start : start + batch_size]
-        cache.update(zip(batch, encode(clip.tokenize(batch)), strict=True))
+        cache.update(zip(batch, encode(clip.tokenize(batch)).cpu(), strict=True))
     return torch.stack([cache[text] for text in texts])
 
 
 def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A function from inputs [B, ...] to unit embeddings, float32 [B, D] on the CPU, through a tower of the network.
+    """A function from inputs [B, ...] to unit embeddings, float32 [B, D], through a tower of the network, on its device.
 
+    It does not wait for a GPU, so that the inputs of the next batch are prepared meanwhile.
     A batch that does not fit into memory is halved, and stderr reports the new size once; later batches keep it.
     """
     max_batch = sys.maxsize
@@ -114,8 +115,8 @@ def encoder(clip: Clip, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor],
             part = inputs[start : start + max_batch]
             try:
                 with clip.autocast():
-                    embeds = tower(part.to(clip.device))
-                parts.append(F.normalize(embeds.float(), dim=-1).cpu())
+                    embeds = tower(clip.to_device(part))
+                parts.append(F.normalize(embeds.float(), dim=-1))
                 start += len(part)
             except RuntimeError as error:
                 # Imported here: it takes seconds, and only a batch that does not fit needs it.

@@ -6,8 +6,10 @@ import torch
 
 import tools.benchmark.pipeline as pipeline_page
 from tests.small_clips import small_clip
+from tools.benchmark import gpu
 from tools.benchmark.__main__ import Case, measure
 from tools.benchmark.finetuning import UNCACHED
+from tools.benchmark.inputs import render_set
 from tools.benchmark.page import Tables, page
 from tools.benchmark.probe import ENCODERS, SCRIPTS
 from tools.benchmark.rounds import Timings, compare, largest_difference
@@ -58,6 +60,20 @@ def test_the_page_lists_missed_targets_and_their_limits():
     assert "encoding alone is 5.00 times as fast" in text  # 4 / 0.8
     assert "80% of the time without caches" in text  # 1 / 1.25
     assert "1.100 times that on 10 (target: at most 1.05, missed)" in text
+
+
+def test_the_page_of_a_gpu_has_a_row_for_each_variant(tmp_path, monkeypatch):
+    variants = [gpu.Variant("float32"), gpu.Variant("bfloat16"), gpu.Variant("float32", resize="tensor")]
+    monkeypatch.setattr(gpu, "VARIANTS", variants)
+    image_set = render_set(tmp_path / "set", n_images=3, height=48)
+    exact, half, resized = rows = list(gpu.measure_probe(small_clip(tmp_path / "one"), image_set, rounds=1))
+    assert exact["largest difference"] == 0 < half["largest difference"] < 1
+    assert 0 < resized["largest difference"] < 1
+    parts = {"model": "one", "decode": 2.0}
+    epochs = {"task": "fine-tuning", "model": "one", "ratio": 1.5, "ratio of CPU time": 1.4}
+    text = gpu.page(rows, [parts], [epochs], "Machine: here.", size="96 x 48", rounds=1)
+    assert sum(line.startswith("| one") for line in text.splitlines()) == len(variants) + 2
+    assert "at least 2 ms, so that no model gets more than 500 panoramas per second" in text
 
 
 def test_variants_that_differ_are_an_error():

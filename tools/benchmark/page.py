@@ -15,7 +15,7 @@ from tools.benchmark.probe import ENCODERS
 MEMORY_TARGET = 1.05  # largest ratio of the peak memory on the most images to that on the fewest
 PAGE = """# Performance
 
-`make bench` measures and writes this page; `python -m tools.benchmark --help` lists its options.
+`make bench` measures and writes this page; `python -m tools.benchmark --help` lists its options. Real architectures on a GPU: [performance_gpu.md](performance_gpu.md).
 
 {machine}
 

@@ -1,7 +1,8 @@
 """The visual probe, as the stage `score_probes` runs it, against its encoders alone and against a straightforward script."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -32,12 +33,8 @@ def compare_probes(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: 
     ``target`` is the speed ratio that the probe should reach against a script. Raises RuntimeError where the scores
     of two variants differ, except for JPEG copies, which alter the pixels.
     """
-    inputs, tokens = list(network_inputs(clip, image_set.batches(batch_size))), clip.tokenize(image_set.texts)
-    variants = {
-        PROBE: partial(score_by_probe, clip, image_set, batch_size),
-        ENCODERS: partial(score_by_encoders, clip, inputs, tokens),
-    }
-    variants |= {
+    inputs = list(network_inputs(clip, image_set.batches(batch_size)))
+    variants = probe_and_encoders(clip, image_set, inputs) | {
         name: partial(score_by_script, clip, image_set, batch_size, suffix) for suffix, name in SCRIPTS.items()
     }
     timings = interleave(variants, rounds)
@@ -51,6 +48,23 @@ def compare_probes(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: 
         row = {"task": "visual probe", "model": clip.name, "reference": reference}
         rows.append(row | speeds | {"largest difference": difference})
     return rows
+
+
+def compare_encoders(
+    clip: Clip, image_set: ImageSet, inputs: Sequence[Tensor], *, rounds: int
+) -> tuple[dict[str, float | bool], Tensor]:
+    """The speeds of the probe and of its encoders alone, which get ``inputs`` [N_SHIFTS, B, 3, S, S], and the probe's scores [N_SHIFTS, N]."""
+    timings = interleave(probe_and_encoders(clip, image_set, inputs), rounds)
+    speeds = compare(timings, PROBE, ENCODERS, len(image_set.table), target=ENCODER_TARGET)
+    return speeds, timings.results[PROBE]
+
+
+def probe_and_encoders(clip: Clip, image_set: ImageSet, inputs: Sequence[Tensor]) -> dict[str, Callable[[], Tensor]]:
+    """The probe, from files to scores, and its encoders alone, from the same batches of prepared inputs."""
+    return {
+        PROBE: partial(score_by_probe, clip, image_set, inputs[0].shape[1]),
+        ENCODERS: partial(score_by_encoders, clip, inputs, clip.tokenize(image_set.texts)),
+    }
 
 
 def time_parts(clip: Clip, image_set: ImageSet, *, batch_size: int, rounds: int) -> dict[str, str | float]:
@@ -82,7 +96,7 @@ def score_by_encoders(clip: Clip, inputs: Iterable[Tensor], tokens: Tensor) -> T
     """The same scores from network inputs in batches [N_SHIFTS, B, 3, S, S] and tokens [N, L]: no probe can be faster."""
     image_embeds = torch.cat([encode_shifts(clip, batch) for batch in inputs], dim=1)
     text_embeds = encoder(clip, clip.network.encode_text)(tokens)
-    return torch.stack([clip_score(shifted, text_embeds, clamp_at_zero=False) for shifted in image_embeds])
+    return torch.stack([clip_score(shifted, text_embeds, clamp_at_zero=False) for shifted in image_embeds]).cpu()
 
 
 @torch.no_grad()
@@ -112,7 +126,7 @@ def score_by_script(clip: Clip, image_set: ImageSet, batch_size: int, suffix: st
             tokens = clip.tokenize(image_set.texts)
             text_embeds = torch.cat([encode_text(batch) for batch in tokens.split(batch_size)])
             scores.append(clip_score(image_embeds, text_embeds, clamp_at_zero=False))
-    return torch.stack(scores)
+    return torch.stack(scores).cpu()
 
 
 def save_shifted(file: Path, fraction: float, folder: Path, suffix: str) -> Path:
@@ -124,16 +138,17 @@ def save_shifted(file: Path, fraction: float, folder: Path, suffix: str) -> Path
 
 
 def network_inputs(clip: Clip, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Network inputs [N_SHIFTS, B, 3, S, S] of each batch; ValueError for a model whose shifts cannot be cropped."""
-    for panoramas in batches:
-        resized = resize_once(clip, panoramas, map)
-        if resized is None:
-            size = " x ".join(map(str, input_size(clip)))
-            raise ValueError(
-                f"the input of {clip.name} is {size} pixels: expected a square whose side is a multiple of"
-                f" {N_SHIFTS // 2}, choose another model"
-            )
-        yield crop_shifts(clip, resized, panoramas.shape[-1])
+    """Network inputs [N_SHIFTS, B, 3, S, S] of each batch, on the network's device; ValueError for a model whose shifts cannot be cropped."""
+    with ThreadPoolExecutor() as threads:
+        for panoramas in batches:
+            resized = resize_once(clip, panoramas, threads.map)
+            if resized is None:
+                size = " x ".join(map(str, input_size(clip)))
+                raise ValueError(
+                    f"the input of {clip.name} is {size} pixels: expected a square whose side is a multiple of"
+                    f" {N_SHIFTS // 2}, choose another model"
+                )
+            yield crop_shifts(clip, resized, panoramas.shape[-1])
 
 
 def crop_shifts(clip: Clip, resized: Tensor, width: int) -> Tensor:
