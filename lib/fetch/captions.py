@@ -1,0 +1,59 @@
+"""Captions without the words that name the format, which a format cue adds: "360 panorama", "equirectangular", ..."""
+
+import re
+
+FORMAT_WORDS = {
+    *(
+        "hdr",
+        "hdri",
+        "panorama",
+        "panoramas",
+        "panoramic",
+        "equirectangular",
+        "spherical",
+        "photosphere",
+        "photospheres",
+    ),
+    *("backplate", "backplates"),
+}
+MAX_LENGTH = 200  # characters; CLIP reads 77 tokens, about twice as many characters
+_KIND = r"(?:views?|images?|photo(?:graph)?s?|pictures?|projections?|shots?)"
+_WORD = "|".join(sorted(FORMAT_WORDS, reverse=True))
+_TURN = r"360\s*(?:[°º](?:\s*[x×]\s*180\s*[°º])?(?:[\s-]*degrees?)?|(?:[x×]\s*180)?[\s-]*degrees?|[x×]\s*180)"
+# Of numbers, 360 alone names a format only before such a word: rooms have numbers too.
+_FORMAT = rf"(?<!\w)(?:{_TURN}|360(?=[\s-]*(?:{_WORD}|{_KIND})\b)|{_WORD})(?![\w°º])"
+# A beginning such as "A full 360° panoramic view of", and the same words elsewhere.
+_LEAD = re.compile(
+    rf"^\W*(?:(?:an?|the|full|interactive)\s+)*(?:{_FORMAT}[\s-]*)+(?:{_KIND}\b\s*)?(?:(?:of|from|showing|in|inside|at)\s+)?",
+    re.IGNORECASE,
+)
+_WITHIN = re.compile(
+    rf"(?:\b(?:as|in|with)\s+)?(?:\b(?:an?|full|interactive)\s+)*(?:{_FORMAT}[\s-]*)+(?:{_KIND}\b)?", re.IGNORECASE
+)
+_EMPTY_BRACKETS = re.compile(r"[(\[{][\s,;:-]*[)\]}]")
+
+
+def without_format(text: str) -> str:
+    """A text on one line without phrases that name the format; empty if nothing else is left.
+
+    >>> without_format("A full 360° panoramic view of the nave of Ely Cathedral")
+    'the nave of Ely Cathedral'
+    >>> without_format("Harbour at night (360x180 degree panorama), equirectangular projection")
+    'Harbour at night'
+    """
+    text = _EMPTY_BRACKETS.sub(" ", _WITHIN.sub(" ", _LEAD.sub("", " ".join(text.split()))))
+    text = re.sub(r"\s+([,;:.!?])", r"\1", " ".join(text.split()))
+    return re.sub(r"[,;:](?=[,;:.])", "", text).strip(" ,;:.-–—_")
+
+
+def shortened(text: str, length: int = MAX_LENGTH) -> str:
+    """The sentences at the beginning of a text that have at most ``length`` characters, or as many words of the first.
+
+    >>> shortened("A quiet square. Taken with a tripod.", 20), shortened("A quiet square with trees", 15)
+    ('A quiet square', 'A quiet square')
+    """
+    if len(text) <= length:
+        return text
+    head = text[: length + 1]
+    ends = [match.start() for match in re.finditer(r"[.!?](?=\s+\S)", head)]
+    return (head[: ends[-1]] if ends else head.rsplit(" ", 1)[0][:length]).strip(" ,;:-–—")
