@@ -41,7 +41,7 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fetch image sets and print what they hold; the exit status is 1 if a set has fewer panoramas than asked for."""
+    """Fetch image sets and print what they hold; the exit status is 1 if a set has fewer panoramas than asked for, or not all."""
     from clip360.data.images import printable
     from clip360.fetch.image_sets import fetch_image_sets
     from clip360.fetch.web import connect, user_agent
@@ -60,11 +60,13 @@ def run(options: argparse.Namespace) -> int:
             print(f"  rows of captions.csv that you edited, kept: {_listed(fetched.edited[name])}")
         if fetched.removed[name]:
             print(f"  panoramas that you removed, not fetched again: {_listed(fetched.removed[name])}")
+        if lost := fetched.lost.get(name):
+            print(f"  not to be had any more; without their rows, others take their places: {_listed(lost)}")
     print(f"left out: {len(fetched.left_out)}; {source.credit}")
     missing = {name: size for name, size in sizes.items() if fetched.sizes[name] < size}
     for name, size in missing.items():
         print(f"{options.folder / name}: {source.name} has no more, expected {size}: lower --sets", file=sys.stderr)
-    return int(bool(missing))
+    return int(bool(missing or any(fetched.lost.values())))
 
 
 def _sizes(sets: list[str]) -> dict[str, int]:

@@ -2,20 +2,8 @@
 
 import re
 
-FORMAT_WORDS = {
-    *(
-        "hdr",
-        "hdri",
-        "panorama",
-        "panoramas",
-        "panoramic",
-        "equirectangular",
-        "spherical",
-        "photosphere",
-        "photospheres",
-    ),
-    *("backplate", "backplates"),
-}
+_NAMES = {"hdr", "hdri", "panorama", "photosphere", "backplate"}
+FORMAT_WORDS = {"panoramic", "equirectangular", "spherical", *_NAMES, *(f"{name}s" for name in _NAMES)}
 MAX_LENGTH = 200  # characters; CLIP reads 77 tokens, about twice as many characters
 _KIND = r"(?:views?|images?|photo(?:graph)?s?|pictures?|projections?|shots?)"
 _WORD = "|".join(sorted(FORMAT_WORDS, reverse=True))

@@ -33,7 +33,7 @@ class Commons:
     left out. Files of subcategories are not among those of a category.
     """
 
-    name, credit = "Wikimedia Commons", "from Wikimedia Commons, licences and authors in attribution.csv"
+    name, credit = "Wikimedia Commons", "from Wikimedia Commons, whose authors attribution.csv names"
 
     def __init__(self, get: Callable, *, height: int, category: str = CATEGORY, api: str = API):
         self._get, self._api, self._height = get, api, height
@@ -55,10 +55,7 @@ class Commons:
         while batch := list(islice(remaining, FILES_A_REQUEST)):
             pages = self._pages(batch)
             for page_id in batch:
-                try:
-                    yield self._panorama(page_id, pages.get(page_id, {}))
-                except ValueError as error:
-                    yield error
+                yield self._described(page_id, pages.get(page_id, {}))
 
     def _pages(self, ids: Sequence[str]) -> dict[str, dict]:
         """The pages with these ids; what an answer leaves out of a page comes with a later one."""
@@ -81,6 +78,12 @@ class Commons:
             if then == following:
                 raise RuntimeError(f"{self._api} continues its answer where it began: fetch again later")
             following = then
+
+    def _described(self, page_id: str, page: dict) -> Panorama | ValueError:
+        try:
+            return self._panorama(page_id, page)
+        except ValueError as error:
+            return error
 
     def _panorama(self, page_id: str, page: dict) -> Panorama:
         title = re.sub(r"^File:", "", str(page.get("title", page_id)))

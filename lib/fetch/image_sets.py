@@ -20,15 +20,18 @@ FORMAT_CUES = ("360 panorama", "360 photo", "360 image", "360-degree view")  # o
 
 @dataclass
 class Fetched:
-    """What a call did, by image set: how many panoramas it holds, how many are new, and what people changed in it."""
+    """What a call did: by image set its size, how many panoramas are new, and names of images; and sentences on the source.
+
+    ``edited`` are those whose row in captions.csv somebody changed, ``removed`` those that somebody removed, ``lost`` those that
+    are missing and could not be fetched again. ``left_out`` has a sentence for each panorama that could not be used.
+    """
 
     sizes: dict[str, int] = field(default_factory=dict)
     new: dict[str, int] = field(default_factory=dict)
     edited: dict[str, list[str]] = field(default_factory=dict)
     removed: dict[str, list[str]] = field(default_factory=dict)
-    left_out: list[str] = field(
-        default_factory=list
-    )  # a sentence for each panorama of the source that could not be used
+    lost: dict[str, list[str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
 
 def fetch_image_sets(
@@ -50,9 +53,9 @@ def fetch_image_sets(
     fetched = Fetched()
     if any(incomplete.values()) or before != sizes:
         offer = source.ids()
-        with tqdm(desc=source.credit, total=sum(sizes.values()), initial=sum(before.values())) as progress:
+        with tqdm(desc=source.name, total=sum(sizes.values()), initial=sum(before.values())) as progress:
             for name, rows in incomplete.items():
-                _restore(get, sets[name], rows, source, height, fetched.left_out)
+                fetched.lost[name] = _restore(get, sets[name], rows, source, height, fetched.left_out)
             unused = _draw_order(offer, source, folder, seed)
             panoramas = _with_images(get, source.describe(unused), height, fetched.left_out, _checksums(folder))
             for name, image_set in sets.items():
@@ -93,12 +96,15 @@ def _incomplete(image_set: FetchedSet, source: Source, height: int) -> list[dict
 
 def _restore(
     get: Callable, image_set: FetchedSet, rows: list[dict[str, str]], source: Source, height: int, left_out: list[str]
-) -> None:
-    """Fetch images of a set again, under the names that they have there."""
+) -> list[str]:
+    """Fetch images of a set again, under the names that they have there; returns those that could not be fetched."""
     by_id = {row["id"]: row for row in rows}
+    lost = [row["image"] for row in rows]
     for panorama, image in _with_images(get, source.describe(by_id), height, left_out, set()):
         row = by_id[panorama.id]
         image_set.add(replace(panorama, image=row["image"]), image, source=source.name, cue=row["fetched_cue"])
+        lost.remove(row["image"])
+    return lost
 
 
 def _with_images(
@@ -110,7 +116,7 @@ def _with_images(
             if isinstance(panorama, ValueError):
                 raise panorama
             if panorama.checksum in checksums:
-                raise ValueError(f"{panorama.id} is left out: it is the same file as another panorama")
+                raise ValueError(f"{panorama.image} is left out: it is the same file as another panorama")
             image = fetch_image(get, panorama, height)
         except ValueError as error:
             left_out.append(printable(error))

@@ -62,7 +62,7 @@ def fetch_image(get: Callable, panorama: Panorama, height: int) -> Image.Image:
         if (len(body), found) != (panorama.size, digest):
             name = algorithm.upper()
             raise ValueError(
-                f"image of {panorama.id}: expected {panorama.size} bytes with {name} {digest},"
+                f"{panorama.image}: expected {panorama.size} bytes with {name} {digest},"
                 f" found {len(body)} bytes with {name} {found}"
             )
         return body
@@ -70,9 +70,9 @@ def fetch_image(get: Callable, panorama: Panorama, height: int) -> Image.Image:
     try:
         return scaled_down(get(panorama.url, check), height)
     except FileNotFoundError as error:
-        raise ValueError(f"{panorama.id} is left out: {error}") from error
+        raise ValueError(f"{panorama.image} is left out: {error}") from error
     except (ValueError, SyntaxError, OSError) as error:  # SyntaxError is what PIL raises for other formats
-        raise ValueError(f"the image of {panorama.id} is not as expected: {error}") from error
+        raise ValueError(f"{panorama.image} is not as expected: {error}") from error
 
 
 def scaled_down(jpeg: bytes, height: int) -> Image.Image:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from clip360.data.image_set import load_image_set
-from clip360.fetch import fetched_set
+from clip360.fetch import attribution, fetched_set
 from clip360.fetch.attribution import COLUMNS
 from clip360.fetch.image_sets import FORMAT_CUES, fetch_image_sets
 from clip360.fetch.poly_haven import PolyHaven, caption
@@ -62,7 +62,7 @@ def test_what_is_fetched_is_an_image_set(tmp_path, poly_haven, monkeypatch):
         plain = Image.fromarray(pixels(512, 256)).resize((2 * HEIGHT, HEIGHT), Image.Resampling.LANCZOS)
         assert np.abs(np.asarray(stored, int) - np.asarray(plain, int)).max() <= 8
     bare, square = sorted(left_out)
-    assert "bare has no tone-mapped image" in bare and "square is not as expected: 256 x 256" in square
+    assert "bare has no tone-mapped image" in bare and "square.jpg is not as expected: 256 x 256" in square
     table = pd.read_csv(tmp_path / "set/attribution.csv", keep_default_na=False)
     assert list(table) == COLUMNS
     assert table.iloc[-1].to_dict() == {
@@ -106,7 +106,7 @@ def test_a_permanent_failure_is_reported_in_one_sentence(tmp_path, poly_haven, f
     assert len(poly_haven.fetched(path)) == (6 if failure == "broken" else 3)
     page = poly_haven.pages[path]
     if body := {"cut off": lambda: page[:300], "other": lambda: page[::-1]}.get(failure, bytes)():
-        assert f"image of {Path(path).stem}: expected {len(page)} bytes" in sentence
+        assert f"{path[1:]}: expected {len(page)} bytes" in sentence
         assert f"found {len(body)} bytes with MD5 {hashlib.md5(body).hexdigest()}" in sentence
     images = tmp_path / "set/images"
     stored = {file.name for file in images.iterdir()} if images.exists() else set()
@@ -134,8 +134,6 @@ def test_a_missing_server_is_reported_in_one_sentence(tmp_path):
 def test_a_stopped_fetch_continues(tmp_path, poly_haven, monkeypatch):
     """It is stopped at every moment at which a file takes its place, before and after."""
     run(tmp_path / "whole", poly_haven)
-    from clip360.fetch import attribution
-
     place = attribution.os.replace
     for after in (False, True):
         for stop in range(9):
@@ -191,3 +189,8 @@ def test_an_asset_that_is_gone_is_left_out(tmp_path, poly_haven):
     left_out = run(tmp_path, poly_haven, count=len(ASSETS))
     assert sum("is not there (status 404)" in sentence for sentence in left_out) == 2
     assert list(load_image_set(tmp_path / "set").table.image) == ["old_abbey_01.jpg"]
+    (tmp_path / "set/images/old_abbey_01.jpg").unlink()
+    del poly_haven.pages["/old_abbey_01.jpg"]
+    get = impatient_connect()
+    fetched = fetch_image_sets(get, PolyHaven(get, poly_haven.address), tmp_path, {"set": 1}, seed=0, height=HEIGHT)
+    assert fetched.lost == {"set": ["old_abbey_01.jpg"]} and len(fetched.left_out) == 1
