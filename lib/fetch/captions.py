@@ -4,20 +4,17 @@ import re
 
 _NAMES = {"hdr", "hdri", "panorama", "photosphere", "backplate"}
 FORMAT_WORDS = {"panoramic", "equirectangular", "spherical", *_NAMES, *(f"{name}s" for name in _NAMES)}
-MAX_LENGTH = 200  # characters; CLIP reads 77 tokens, about twice as many characters
+MAX_LENGTH = 200  # characters; the 75 tokens that CLIP reads are about 300
 _KIND = r"(?:views?|images?|photo(?:graph)?s?|pictures?|projections?|shots?)"
 _WORD = "|".join(sorted(FORMAT_WORDS, reverse=True))
-_TURN = r"360\s*(?:[°º](?:\s*[x×]\s*180\s*[°º])?(?:[\s-]*degrees?)?|(?:[x×]\s*180)?[\s-]*degrees?|[x×]\s*180)"
+_TURN = r"360\s*(?:[°º]?\s*[x×]\s*180\s*[°º]?(?:[\s-]*degrees?)?|[°º](?:[\s-]*degrees?)?|[\s-]*degrees?)"
 # Of numbers, 360 alone names a format only before such a word: rooms have numbers too.
 _FORMAT = rf"(?<!\w)(?:{_TURN}|360(?=[\s-]*(?:{_WORD}|{_KIND})\b)|{_WORD})(?![\w°º])"
+_PHRASE = rf"(?:(?:an?|the|full|interactive)\s+)*(?:{_FORMAT}[\s-]*(?:vr\b\s*)?)+(?:{_KIND}\b\s*)?"
+_BEFORE_CONTENT = r"(?:(?:of|from|showing|taken|in|inside|at)\s+)*"
 # A beginning such as "A full 360° panoramic view of", and the same words elsewhere.
-_LEAD = re.compile(
-    rf"^\W*(?:(?:an?|the|full|interactive)\s+)*(?:{_FORMAT}[\s-]*)+(?:{_KIND}\b\s*)?(?:(?:of|from|showing|in|inside|at)\s+)?",
-    re.IGNORECASE,
-)
-_WITHIN = re.compile(
-    rf"(?:\b(?:as|in|with)\s+)?(?:\b(?:an?|full|interactive)\s+)*(?:{_FORMAT}[\s-]*)+(?:{_KIND}\b)?", re.IGNORECASE
-)
+_LEAD = re.compile(rf"^\W*{_PHRASE}{_BEFORE_CONTENT}", re.IGNORECASE)
+_WITHIN = re.compile(rf"(?:\b(?:as|in|with)\s+)?\b{_PHRASE}", re.IGNORECASE)
 _EMPTY_BRACKETS = re.compile(r"[(\[{][\s,;:-]*[)\]}]")
 
 
@@ -29,7 +26,12 @@ def without_format(text: str) -> str:
     >>> without_format("Harbour at night (360x180 degree panorama), equirectangular projection")
     'Harbour at night'
     """
-    text = _EMPTY_BRACKETS.sub(" ", _WITHIN.sub(" ", _LEAD.sub("", " ".join(text.split()))))
+    text, led = " ".join(text.split()), False
+    while lead := _LEAD.match(text):
+        text, led = text[lead.end() :], True
+    text = _EMPTY_BRACKETS.sub(" ", _WITHIN.sub(" ", text))
+    if led:
+        text = re.sub(rf"^\W*{_BEFORE_CONTENT}", "", text, flags=re.IGNORECASE)
     text = re.sub(r"\s+([,;:.!?])", r"\1", " ".join(text.split()))
     return re.sub(r"[,;:](?=[,;:.])", "", text).strip(" ,;:.-–—_")
 

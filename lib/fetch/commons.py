@@ -22,6 +22,7 @@ FILES_A_REQUEST = 50  # the most ids that a request may name
 MAX_LAG = 5  # seconds that the copies of the database may lag behind
 BUSY = {"maxlag", "ratelimited", "readonly"}  # codes of errors that pass
 MAX_BYTES = 150_000_000  # of an original
+MAX_DESCRIPTION = 2000  # characters to read
 FREE = re.compile(r"(?P<open>cc0([ -]1\.0)?|public domain)|cc[ -]by([ -]sa)?[ -]\d\.\d([ -][a-z]{2,7})?", re.IGNORECASE)
 METADATA = "ImageDescription|Artist|LicenseShortName|LicenseUrl|NonFree"
 
@@ -86,7 +87,7 @@ class Commons:
             return error
 
     def _panorama(self, page_id: str, page: dict) -> Panorama:
-        title = re.sub(r"^File:", "", str(page.get("title", page_id)))
+        title = _plain(str(page.get("title", page_id))).removeprefix("File:")
         info = next(iter(_objects(page, "imageinfo")), None)
         if page.get("missing") or info is None:
             raise ValueError(f"{title} is not there any more")
@@ -111,7 +112,7 @@ class Commons:
         return Panorama(
             id=page_id,
             image=f"{_slug(title)}_{page_id}.jpg",
-            title=_plain(title),
+            title=title,
             author=author,
             licence=licence,
             licence_url=licence_url,
@@ -135,7 +136,7 @@ def caption(title: str, description: str) -> str:
     """
     words = without_format(title.rsplit(".", 1)[0].replace("_", " ")).split()
     of_title = " ".join(word for word in words if not re.search(r"\d", word))
-    for text in (shortened(without_format(description)), of_title):
+    for text in (shortened(without_format(description[:MAX_DESCRIPTION])), of_title):
         if re.search(r"[^\W\d_]", text):
             return text
     return "a place"

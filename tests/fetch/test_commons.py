@@ -227,6 +227,8 @@ CAPTIONS = {
     "Interior of a mosque. 360-degree equirectangular photo.": "Interior of a mosque",
     "The lake, photosphere": "The lake",
     "Harbour as a 360° panorama": "Harbour",
+    "Equirectangular projection of a photosphere taken at the beach": "the beach",
+    "The 360×180° VR panorama (spherical) inside of the dome": "the dome",
     "Room 360 of the hotel, 1999": "Room 360 of the hotel, 1999",
     "Viewpoint at 1360 m": "Viewpoint at 1360 m",
     "360° panorama": "",
