@@ -3,7 +3,7 @@
 ``list=categorymembers`` lists the files of a category; ``prop=imageinfo`` gives of each its size, SHA-1, licence, author and
 description (https://www.mediawiki.org/wiki/API:Imageinfo). As the API's etiquette asks, requests follow one another, name 50
 files at a time and carry ``maxlag``, with which a busy server refuses them. Originals are fetched, because thumbnails are
-sharpened, and have no checksum.
+compressed anew, and have no checksum.
 """
 
 import re
