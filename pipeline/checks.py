@@ -439,7 +439,8 @@ def _missing_folders(sections: dict) -> Iterator[Fault]:
     for path, folder in _input_folders(sections):
         if folder.parent.parent != _results(sections) and not folder.is_dir():
             siblings = os.listdir(folder.parent) if folder.parent.is_dir() else []
-            yield Fault(path, f"names {folder}, which is not a folder: put it there{nearest(folder.name, siblings)}")
+            advice = "put it there" + (", or take its name out of the list" if path.startswith("image_sets") else "")
+            yield Fault(path, f"names {folder}, which is not a folder: {advice}{nearest(folder.name, siblings)}")
 
 
 def _unusable_captions(sections: dict) -> Iterator[Fault]:

@@ -19,7 +19,7 @@ from clip360.cli import INTERRUPTED, build_parser
 from clip360.commands.options import PROTOCOLS as PROTOCOL_NAMES
 from clip360.commands.options import separate_protocols
 from clip360.finetune.lora import attach_lora, save_adapter
-from clip360.models.clip import WEIGHTS, load_clip
+from clip360.models.clip import WEIGHTS, load_clip, save_weights
 from clip360.models.protocol import CHOICES
 from clip360.reports import embedding_cache, score_folder, view_protocols
 from clip360.reports.folder_lock import folder_lock
@@ -185,6 +185,18 @@ def test_errors_of_score_are_one_sentence(model, image_set, tmp_path, capsys):
         assert message in error_of(capsys, *arguments)
     (model / WEIGHTS).write_bytes(b"")
     assert "do not fit" in error_of(capsys, *score, model)
+
+
+def test_scores_that_are_all_clamped_are_no_stability(model, image_set, tmp_path, capsys):
+    clip = load_clip(model, device="cpu")
+    with torch.no_grad():
+        clip.network.text_projection.neg_()  # so that every cosine is below 0
+    save_weights(clip, model)
+    assert run("score", image_set, "--model", model, "--out", tmp_path / "out") == 0
+    assert (
+        "small scores 3 of 3 panoramas 0 in every direction, because scores below zero count" in capsys.readouterr().err
+    )
+    assert (pd.read_csv(tmp_path / "out/scores.csv").spread == 0).all()
 
 
 def test_ctrl_c_is_one_sentence(model, image_set, tmp_path, capsys, monkeypatch):

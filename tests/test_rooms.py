@@ -9,6 +9,7 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "geometry": set(),
     "world": {"geometry"},
     "data": {"geometry"},
+    "fetch": {"data"},
     "models": {"geometry", "data"},
     "scoring": {"geometry", "data", "models"},
     "evaluation": {"geometry", "world", "data", "models", "scoring"},
@@ -18,7 +19,19 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "pages": {"data", "geometry", "stats", "figures"},
     "reports": {"geometry", "data", "models", "scoring", "stats"},
     "cards": {"geometry", "data", "models", "scoring", "evaluation", "stats", "reports"},
-    "commands": {"geometry", "data", "models", "scoring", "finetune", "stats", "figures", "pages", "reports", "cards"},
+    "commands": {
+        "geometry",
+        "data",
+        "fetch",
+        "models",
+        "scoring",
+        "finetune",
+        "stats",
+        "figures",
+        "pages",
+        "reports",
+        "cards",
+    },
 }
 MODULES = sorted(path for folder in ("lib", "pipeline", "tools", "tests") for path in Path(folder).rglob("*.py"))
 

@@ -16,9 +16,12 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
-from clip360.data import poly_haven
 from clip360.data.checks import check_image_set
 from clip360.data.image_set import load_image_set, read_image
+from clip360.fetch import source, web
+from clip360.fetch.attribution import COLUMNS
+from clip360.fetch.image_sets import fetch_image_sets
+from clip360.fetch.poly_haven import PolyHaven
 from clip360.finetune.files import ADAPTER_CONFIG, METHOD_FILE, TRAINED_WEIGHTS
 from clip360.finetune.loop import Checkpoint
 from clip360.finetune.lora import attach_lora, save_adapter
@@ -26,7 +29,6 @@ from clip360.finetune.methods import load_finetuned
 from clip360.models.clip import CONFIGURATION as ARCHITECTURE
 from clip360.models.clip import PICKLED, WEIGHTS, load_clip
 from clip360.models.weights import WeightSource, fetch_clip
-from pipeline.import_polyhaven import ATTRIBUTION, import_panoramas
 from tests.small_clips import small_clip
 
 
@@ -196,30 +198,34 @@ def test_a_large_panorama_is_read_without_a_warning(tmp_path):
     assert not done.stderr and "large.png cannot be read as an image (" in done.stdout
 
 
-def offer(asset: str, **file) -> object:
-    """A source of panoramas that offers one."""
-    body = {"url": "http://localhost/a.jpg", "size": 3, "md5": "0"} | file
-    pages = {"/assets?type=hdris": {asset: {"name": "A"}}, f"/files/{asset}": {"tonemapped": body}}
-    return lambda url, read: read(json.dumps(pages[url]).encode() if url in pages else b"jpg")
+def fetch_from(folder: Path, asset: str, **file) -> list[str]:
+    """Fetch from a source that offers one panorama; what was left out."""
+    body = {"url": "http://localhost/a.jpg", "size": 3, "md5": "0" * 32} | file
+    pages = {"/assets": {asset: {"name": "A"}}, f"/files/{asset}": {"tonemapped": body}}
+
+    def get(url, read, **_):
+        return read(json.dumps(pages[url]).encode() if url in pages else b"jpg")
+
+    return fetch_image_sets(get, PolyHaven(get, ""), folder, {"set": 1}, seed=0, height=4).left_out
 
 
 @pytest.mark.parametrize("asset", ["../up", "/up", "a/b", "..", "a\0", "", "a.b", "a\n", "C:up"])
-def test_an_import_writes_nothing_outside_its_folder(tmp_path, asset):
+def test_what_is_fetched_is_written_nowhere_else(tmp_path, asset):
     with pytest.raises(ValueError, match="expected assets with a plain id"):
-        import_panoramas(tmp_path / "set", api="", get=offer(asset))
+        fetch_from(tmp_path / "sets", asset)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_import_takes_no_file_and_no_record_for_a_panorama(tmp_path, monkeypatch):
-    get = poly_haven.connect(rate=10_000, backoff=0)
+def test_what_is_fetched_is_a_panorama_from_the_web(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="cannot be fetched"):
-        get(Path("/etc/hostname").as_uri(), len)
-    (tmp_path / "images").mkdir()
+        web.connect("tests", rate=10_000, backoff=0)(Path("/etc/hostname").as_uri(), len)
+    assert "has no tone-mapped image with URL" in fetch_from(tmp_path, "up", url=3)[0]
+    (tmp_path / "set").mkdir()
     Image.new("RGB", (8, 4)).save(tmp_path / "up.jpg")
-    record = dict.fromkeys(ATTRIBUTION, "") | {"id": "up", "image": "../up.jpg"}
-    pd.DataFrame([record]).to_csv(tmp_path / "attribution.csv", index=False)
-    import_panoramas(tmp_path, height=4, api="", get=offer("up", url=3))
-    assert pd.read_csv(tmp_path / "captions.csv").empty
-    monkeypatch.setattr(poly_haven, "MAX_HEIGHT", 3)
+    record = dict.fromkeys(COLUMNS, "") | {"id": "up", "image": "../up.jpg"}
+    pd.DataFrame([record]).to_csv(tmp_path / "set/attribution.csv", index=False)
+    with pytest.raises(ValueError, match="names the image '../up.jpg': expected a file name"):
+        fetch_from(tmp_path, "up")
+    monkeypatch.setattr(source, "MAX_HEIGHT", 3)
     with pytest.raises(ValueError, match="8 x 4, not twice as wide as high and 2 to 3 high"):
-        poly_haven._scaled_down((tmp_path / "up.jpg").read_bytes(), 2)
+        source.scaled_down((tmp_path / "up.jpg").read_bytes(), 2)

@@ -87,6 +87,11 @@ def run(options: argparse.Namespace) -> int:
         summary = _summary(options, clip, scores, weights=weights, n_truncated=n_truncated, inference=inference)
         write_summary(options.out, summary)
         page = write_score_page(options.out, read_records(options.out), summary, image_set)
+    if n_zero := int((scores.robust == 0).sum()):
+        warn(
+            f"{clip.name} scores {n_zero} of {len(scores)} panoramas 0 in every direction, because scores below zero count as zero:"
+            " their spread of 0 is no stability"
+        )
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
     print(f"{len(scores)} panoramas, {means}: {page}")
     for name in options.protocols:

@@ -434,7 +434,8 @@ def test_missing_inputs_are_reported_all_at_once(place):
     with pytest.raises(ValueError) as raised:
         read_params(inputs=True)
     reported = str(raised.value).splitlines()
-    assert reported[0] == ("params.yaml: `image_sets[0]` names data/world_outdoor, which is not a folder: put it there")
+    fault = "params.yaml: `image_sets[0]` names data/world_outdoor, which is not a folder"
+    assert reported[0] == f"{fault}: put it there, or take its name out of the list"
     paths = [path_in(message).split("[")[0] for message in reported]
     counts = {"image_sets": 2, "own_panoramas.images": 1}
     counts |= {"replicates.names": len(WORLD["replicates"]["names"])} if WORLD["replicates"]["names"] else {}
