@@ -188,6 +188,8 @@ def test_pages_take_tables_values_and_verdicts(tmp_path):
         "<!-- a/t.csv: model=x, view=own, wide: value, low, high -->": "0.13 [0.00, 1.00]",
         "<!-- a/t.csv: view=squash: value, low, high -->": "-1.00",
         "<!-- a/v.csv: claim=x: verdict -->": "holds",
+        "<!-- a/v.csv: verdict=holds: count -->": "3",
+        "<!-- a/v.csv: verdict=undecided: count -->": "0",
         "<!-- a/v.csv: claim=x: range of mean -->": "1.00 to 2.00",
     }.items():
         assert fill(f"{marker}?<!-- end -->", tmp_path, page=page) == f"{marker}{filled}<!-- end -->"
