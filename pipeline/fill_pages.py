@@ -58,7 +58,8 @@ def read_value(path: Path, row: str, columns: str) -> str:
             return str(len(table))
         if columns.startswith(RANGE) and len(table):
             values = table[columns.removeprefix(RANGE)].astype(float)
-            return f"{values.min():.2f} to {values.max():.2f}"
+            ends = (f"{values.min():.2f}", f"{values.max():.2f}")
+            return " to ".join(dict.fromkeys(ends))  # one number where both are written alike
         if columns == VERDICT:
             table = table.drop_duplicates(VERDICT)
         if len(table) != 1:

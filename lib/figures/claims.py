@@ -19,7 +19,7 @@ from clip360.figures.layout import (
 from clip360.figures.style import LINE, MARKERS, method_words, model_label, set_colours
 from clip360.stats.claims import UNDECIDED, Claim
 
-ROW, BETWEEN, LEFT = 0.2, 0.62, 1.75  # inches: height of a row, between two panels, and of the names of rows
+ROW, BETWEEN, LETTER = 0.2, 0.62, 0.06  # inches: height of a row, between two panels, and the width of a letter
 REFUTING = "0.94"  # the area of numbers that refute a claim
 
 
@@ -32,10 +32,11 @@ def claims_forest(judged: pd.DataFrame, claims: Sequence[Claim], *, alpha: float
     claims = [claim for claim in claims if (judged.claim == claim.name).any()]
     sets = list(judged.image_set.unique())
     rows = {claim.name: _rows(judged[judged.claim == claim.name]) for claim in claims}
-    shape = {"left": LEFT, "right": 0.12, "top": 0.5, "bottom": 0.6, "gaps": (0, BETWEEN)}
+    left = LETTER * max(len(words) for of_claim in rows.values() for words, *_ in of_claim)
+    shape = {"left": left, "right": 0.12, "top": 0.5, "bottom": 0.6, "gaps": (0, BETWEEN)}
     figure, axes = panels(len(claims), 1, heights=[ROW * len(rows[claim.name]) for claim in claims], **shape)
     for axis, claim in zip(axes[:, 0], claims, strict=True):
-        _panel(axis, judged[judged.claim == claim.name], claim, rows[claim.name], sets)
+        _panel(axis, judged[judged.claim == claim.name], claim, rows[claim.name], sets, left)
     add_set_legend(figure, sets, x=0.86)
     count = int(judged.replicates.max())
     words = ["grey: refutes the claim", "filled: decided", "tick: this run" if count else ""]
@@ -53,7 +54,9 @@ def _rows(cases: pd.DataFrame) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _panel(axis: Axes, cases: pd.DataFrame, claim: Claim, rows: list[tuple[str, str, str]], sets: list[str]) -> None:
+def _panel(
+    axis: Axes, cases: pd.DataFrame, claim: Claim, rows: list[tuple[str, str, str]], sets: list[str], left: float
+) -> None:
     colours, places = set_colours(sets), {(model, tuned): k for k, (_, model, tuned) in enumerate(rows) if model}
     for case in cases.itertuples():
         k = sets.index(case.image_set)
@@ -69,7 +72,7 @@ def _panel(axis: Axes, cases: pd.DataFrame, claim: Claim, rows: list[tuple[str, 
             axis.axvspan(end, bound, color=REFUTING, linewidth=0, zorder=-1)
     axis.set(xlim=(low, high), xlabel=claim.unit)
     axis.set_title(claim.statement, loc="left", weight="bold")
-    name_rows(axis, [words for words, *_ in rows], [not model for _, model, _ in rows], left=LEFT)
+    name_rows(axis, [words for words, *_ in rows], [not model for _, model, _ in rows], left=left)
 
 
 def _with_bounds(limits: tuple[float, float], claim: Claim) -> tuple[float, float]:
