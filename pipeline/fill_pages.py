@@ -5,7 +5,7 @@
 A marker names a file in figures/; what stands between it and `<!-- end -->` is replaced:
 
     <!-- 10_claims/readme_claims.md -->                            by the whole table
-    <!-- 05_tradeoff/tradeoff.csv: ROW: value -->                  by the value, with two digits
+    <!-- 05_tradeoff/tradeoff.csv: ROW: value -->                  by the value, with two digits; by yes or no
     <!-- 05_tradeoff/tradeoff.csv: ROW: value, low, high -->       by the value and its interval, `0.94 [0.91, 0.97]`
     <!-- 05_tradeoff/tradeoff.csv: ROWS: range of value -->        by the smallest and the largest value, `0.36 to 0.67`
     <!-- 05_tradeoff/findings.csv: ROWS: verdict -->               by the verdict, which is the same in all of these rows
@@ -27,6 +27,7 @@ from pipeline.parameters import read_params
 
 PAGES, DEFAULT = (Path("README.md"), Path("docs", "artifact_appendix.md")), "world"
 RANGE, VERDICT, COUNT = "range of ", "verdict", "count"
+ANSWERS = {"True": "yes", "False": "no"}
 BLOCK = re.compile(
     r"<!-- (?P<file>(?:\w+/)?\w+\.(?:md|csv))(?:: (?P<row>[^:>]+): (?P<columns>[^:>]+))? -->.*?<!-- end -->", re.DOTALL
 )
@@ -67,6 +68,8 @@ def read_value(path: Path, row: str, columns: str) -> str:
             raise ValueError(f"{len(table)} {what} of {path} fit `{row}`: expected 1")
         if columns == VERDICT:
             return table[VERDICT].item()
+        if (answer := table[columns.split(", ")[0]].item()) in ANSWERS:
+            return ANSWERS[answer]
         value, *interval = (float(table[column].iloc[0]) for column in columns.split(", "))
     except KeyError as error:
         raise ValueError(f"{path} has no column {error}") from error

@@ -179,7 +179,9 @@ def test_pages_show_what_the_pipeline_wrote(page):
 
 def test_pages_take_tables_values_and_verdicts(tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a/t.csv").write_text('model,view,value,low,high\nx,"own, wide",0.126,0,1\nx,squash,-1,,\n')
+    (tmp_path / "a/t.csv").write_text(
+        'model,view,value,low,high,is_best\nx,"own, wide",0.126,0,1,True\nx,squash,-1,,,False\n'
+    )
     (tmp_path / "a/t.md").write_text("| a |\n")
     (tmp_path / "a/v.csv").write_text("claim,verdict,mean\nx,holds,1\nx,holds,2\ny,holds,1\ny,refuted,2\n")
     page = Path("README.md")
@@ -189,6 +191,7 @@ def test_pages_take_tables_values_and_verdicts(tmp_path):
         "<!-- a/t.csv: view=squash: value, low, high -->": "-1.00",
         "<!-- a/v.csv: claim=x: verdict -->": "holds",
         "<!-- a/v.csv: verdict=holds: count -->": "3",
+        "<!-- a/t.csv: view=squash: is_best -->": "no",
         "<!-- a/v.csv: verdict=undecided: count -->": "0",
         "<!-- a/v.csv: claim=x: range of mean -->": "1.00 to 2.00",
     }.items():
