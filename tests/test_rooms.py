@@ -17,8 +17,23 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "figures": {"data", "geometry", "stats"},
     "pages": {"data", "geometry", "stats", "figures"},
     "reports": {"geometry", "data", "models", "scoring", "stats"},
+    "tuning": {"geometry", "data", "models", "scoring", "evaluation", "finetune", "stats", "reports"},
     "cards": {"geometry", "data", "models", "scoring", "evaluation", "stats", "reports"},
-    "commands": {"geometry", "data", "models", "scoring", "finetune", "stats", "figures", "pages", "reports", "cards"},
+    "commands": {
+        *(
+            "geometry",
+            "data",
+            "models",
+            "scoring",
+            "finetune",
+            "stats",
+            "figures",
+            "pages",
+            "reports",
+            "cards",
+            "tuning",
+        )
+    },
 }
 MODULES = sorted(path for folder in ("lib", "pipeline", "tools", "tests") for path in Path(folder).rglob("*.py"))
 
