@@ -65,7 +65,7 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="hold out the last N panoramas (default: a fifth, 8 to 128); shuffle them if their order has a meaning",
     )
-    parser.add_argument("--precision", default="float32", help="float32 or bfloat16 (default: %(default)s)")
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     add_inference_options(parser)
     parser.set_defaults(
@@ -112,8 +112,6 @@ def _require_numbers(options: argparse.Namespace) -> None:
         raise ValueError(f"--weight-decay is {options.weight_decay}: expected 0 to 10")
     if options.view == "multi_view":
         raise ValueError("--view is multi_view: tuning needs one image for each panorama, choose another view")
-    if options.precision == "float16":
-        raise ValueError("--precision is float16: expected float32 or bfloat16, since training has no loss scaling")
 
 
 def _recipe(options: argparse.Namespace):

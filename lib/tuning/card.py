@@ -26,13 +26,13 @@ were {trains}. On {n_validation} panoramas that it was not trained on:
 |:--|--:|--:|--:|
 {results}
 
-Brackets hold {level:g} % bootstrap intervals over these panoramas. Instability is the standard deviation over shifts, over that between
-panoramas, at shifts by odd multiples of 1/32 of the width that no method averages; its change is a ratio, that of R@1 a difference. Before
-is the frozen model under the same view ({view}).
+Brackets hold {level:g} % bootstrap intervals over these panoramas. Instability is the standard deviation over shifts, in units of that
+between panoramas, at shifts by 1/32, 5/32, ..., 29/32 of the width, which no method averages; its change is a ratio, that of R@1 a difference.
+Before is the base model under the same view, {view}.
 
 ## Use
 
-As any model of open_clip. Its transform shows a panorama under the view {view}, and other images too.
+As any model of open_clip. Its transform shows every image under the view {view}.
 
 ```python
 import open_clip
