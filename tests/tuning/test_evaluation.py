@@ -11,7 +11,8 @@ from PIL import Image
 
 from clip360.data.image_set import ImageSet
 from clip360.geometry.panorama import circular_shift
-from clip360.models.clip import Clip
+from clip360.models.clip import Clip, load_clip
+from clip360.models.protocol import Protocol
 from clip360.stats.inference import Inference
 from clip360.stats.tradeoff import compared_measures
 from clip360.tuning.evaluation import compare, measure
@@ -34,9 +35,13 @@ def panoramas(tmp_path_factory) -> ImageSet:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> list[Clip]:
-    """Two models that squash panoramas, with scores above zero."""
-    folder: Path = tmp_path_factory.mktemp("models")
-    return [replace(small_clip(folder / str(seed), seed=seed, layers=2), view="squash") for seed in (2, 5)]
+    """Two models that squash panoramas, with scores above zero: the second has a little noise on its weights."""
+    folder: Path = tmp_path_factory.mktemp("models") / "small"
+    small_clip(folder, seed=2, layers=2)
+    first, second = (load_clip(folder, protocol=Protocol(view="squash"), device="cpu") for _ in range(2))
+    torch.manual_seed(0)
+    second.network.visual.proj.data += 0.02 * torch.randn_like(second.network.visual.proj)
+    return [first, second]
 
 
 @torch.no_grad()
