@@ -19,8 +19,8 @@ tags: [clip, 360-degree panoramas]
 
 # {name}
 
-The CLIP model `{model}`, tuned by the method `{method}` of clip360 to embed a 360-degree panorama and its circular shifts alike. Trained
-were {trains}. On {n_validation} panoramas that it was not trained on:
+The CLIP model `{model}`, tuned by the method `{method}` of clip360 to embed a 360-degree panorama and its circular shifts alike. The
+method trains {trains}. On {n_validation} panoramas that it was not trained on:
 
 | measure | before | after | change |
 |:--|--:|--:|--:|
