@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from clip360.commands import card, check, compare, fetch_panoramas, leaderboard, score, score_shards
+from clip360.commands import card, check, compare, fetch_panoramas, leaderboard, score, score_shards, tune
 from clip360.commands.options import separate_protocols
 
 INTERRUPTED = 130  # the exit status of shells for a program that Ctrl-C ended
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clip360", description="CLIP on 360-degree panoramas.")
     parser.add_argument("--version", action="version", version=f"clip360 {version('clip360')}")
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (score, check, compare, score_shards, card, leaderboard, fetch_panoramas):
+    for command in (score, check, compare, score_shards, card, leaderboard, fetch_panoramas, tune):
         command.add_parser(subcommands)
     return parser
 

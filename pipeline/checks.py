@@ -57,6 +57,9 @@ OTHER_WRITTEN = (
     *("control_views", "viewpoints", "text_embeddings"),
 )
 SOURCE_FOLDERS = ("lib", "data", "pipeline", "notebooks", "tests", "profiles", "docs", "tools", ".git", ".dvc", ".venv")
+# As lib/models/tokenisation.py and lib/finetune/methods.py have them, which load torch.
+WHOLE_TURN = ("squash", "letterbox", "wide", "own")  # `own` may be one of the others
+JOINING_METHODS = ("distilled_anti_aliased", "distilled_adaptive")
 REPLICATES = Path("figures", "replicates")
 
 OPTIMISATION, VISION, TEXT = (
@@ -113,15 +116,19 @@ def _models_agree(training_free: dict) -> bool:
 
 
 def _method_agrees(entry: dict, protocol_view: str) -> bool:
-    """Does the method's name say how many shifts are averaged, which positional embedding, view and yaw are used?"""
+    """Does the method's name say how many shifts are averaged, which positional embedding, tokens, pooling, view and yaw are used?"""
     words = re.split("_", entry["method"])
     average = re.search(r"average_(\d+)", entry["method"])
     positions = next((kind for kind in ("circular", "rows") if kind in words), "own")
+    tokenisation = next((kind for kind in ("anti_aliased", "adaptive") if kind in entry["method"]), "own")
+    pooling = next((kind for kind in ("even_columns", "row_means") if kind in entry["method"]), "own")
     view = entry.get("view") or protocol_view
     views = [name for name in ("center_crop", "squash", "letterbox", "wide", "multi_view") if name in entry["method"]]
     return (
         entry.get("n_shifts", 1) == (int(average[1]) if average else 1)
         and entry.get("positional_embedding", "own") == positions
+        and entry.get("tokenisation", "own") == tokenisation
+        and entry.get("pooling", "own") == pooling
         and entry.get("canonical_yaw", False) == ("canonical_yaw" in entry["method"])
         and all(name == view for name in views)
     )
@@ -189,8 +196,21 @@ RELATIONS = (
     Relation(
         "finetune.training_free.*.*",
         ("protocol.view",),
-        "n_shifts, view, positional_embedding and canonical_yaw as `method` names them (average_N: n_shifts N, others 1)",
+        "n_shifts, view, positional_embedding, tokenisation, pooling and canonical_yaw as `method` names them (average_N: n_shifts N,"
+        " others 1)",
         _method_agrees,
+    ),
+    Relation(
+        "finetune.training_free.*.*",
+        ("protocol.view",),
+        f"also a `view` that shows the whole turn ({', '.join(WHOLE_TURN[:3])}), because `tokenisation` joins its edges",
+        lambda entry, view: entry.get("tokenisation", "own") == "own" or (entry.get("view") or view) in WHOLE_TURN,
+    ),
+    Relation(
+        "finetune.runs.*",
+        ("protocol.view",),
+        f"also a `view` that shows the whole turn ({', '.join(WHOLE_TURN[:3])}), because `method` joins its edges",
+        lambda run, view: run["method"] not in JOINING_METHODS or (run.get("view") or view) in WHOLE_TURN,
     ),
     Relation(
         "finetune.training_free.*.*.n_shifts",

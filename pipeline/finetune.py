@@ -20,12 +20,10 @@ from pathlib import Path
 from accelerate import PartialState
 from dvclive import Live
 
-from clip360.data.prompts import prompt
-from clip360.finetune.data import ShiftedPanoramas
 from clip360.finetune.loop import fine_tune
-from clip360.finetune.methods import find_method, save_finetuned
-from clip360.finetune.model_card import model_card
+from clip360.finetune.methods import find_method
 from clip360.finetune.objectives import Objective
+from clip360.finetune.run import make_objective, write_run
 from clip360.models.clip import Clip
 from pipeline.error_messages import report
 from pipeline.finetuned import (
@@ -34,10 +32,11 @@ from pipeline.finetuned import (
     read_offset_panoramas,
     read_run,
     read_training_panoramas,
+    recipe_of,
 )
 from pipeline.inputs import read_model
 from pipeline.outputs import folder_written_at_once, written_at_once
-from pipeline.parameters import Parameters, Run, read_params
+from pipeline.parameters import Parameters, read_params
 
 
 def main(*arguments: str) -> None:
@@ -59,43 +58,23 @@ def finetune(params: Parameters, name: str) -> None:
         raise ValueError(
             f"{parameter} is multi_view: fine-tuning needs one image for each panorama, choose another view"
         )
-    objective = read_objective(params, run, clip)
-    lora = params.finetune.lora.model_dump()
-    clip = find_method(run.method).attach(clip, **lora)
-    optimisation = params.finetune.optimisation.model_dump()
-    optimisation |= run.model_dump(include={"lr", "epochs"}, exclude_none=True)
+    recipe = recipe_of(params, run)
+    training, _ = read_training_panoramas(params)
+    viewpoints = [training]
+    if find_method(run.method).uses_offset:
+        viewpoints.append(read_offset_panoramas(params, training))
+    objective = make_objective(clip, recipe, viewpoints, batch_size=params.compute.batch_size)
+    clip = find_method(run.method).attach(clip, **recipe.lora)
 
     writes = PartialState(cpu=clip.device.type == "cpu").is_main_process  # of several processes, one
     output = folder_written_at_once(finetuned_folder(params, name)) if writes else tempfile.TemporaryDirectory()
     with output as folder:
         start = time.perf_counter()
-        metrics = train(clip, objective, params, log_folder=Path(folder, "log"), optimisation=optimisation)
+        metrics = train(clip, objective, params, log_folder=Path(folder, "log"), optimisation=recipe.optimisation)
         seconds = time.perf_counter() - start
         if not writes:
             return
-        n_images = len(objective.panoramas)
-        images = {
-            "with_gradient": 2 * n_images * optimisation["epochs"],  # a pair of images for each panorama
-            "without_gradient": objective.images_without_gradient,
-        }
-        settings = {
-            "method": run.method,
-            "lam": run.lam,
-            "shift_range": run.shift_range,
-            "view": run.view,
-            "lora": lora,
-            "optimisation": optimisation,
-        }
-        save_finetuned(clip, folder, images=images, **settings)
-        card = model_card(
-            name,
-            model=run.model,
-            image_set=params.finetune.image_set,
-            n_images=n_images,
-            metrics=metrics,
-            **settings,
-        )
-        (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+        write_run(clip, objective, recipe, folder, name=name, image_set=params.finetune.image_set, metrics=metrics)
         with written_at_once(params.results / "seconds" / f"{name}.txt") as path:
             path.write_text(f"{seconds:.1f}\n", encoding="utf-8")
 
@@ -112,30 +91,6 @@ def train(clip: Clip, objective: Objective, params: Parameters, *, log_folder: P
 
         fine_tune(clip, objective, checkpoints=params.results / "checkpoints", log=log, **optimisation)
         return dict(live.summary)
-
-
-def read_objective(params: Parameters, run: Run, clip: Clip) -> Objective:
-    """The objective of a run on its panoramas; the frozen model ``clip`` gives the reference."""
-    section, method = params.finetune, find_method(run.method)
-    training, _ = read_training_panoramas(params)
-    viewpoints = [training]
-    if method.uses_offset:
-        viewpoints.append(read_offset_panoramas(params, training))
-    batches = [image_set.batches(params.compute.batch_size) for image_set in viewpoints]
-    panoramas, texts = ShiftedPanoramas(batches, len(training.table), clip.preprocess), training.texts
-    if method.perspective_views:
-        panoramas.add_perspective_views(section.n_shifts, fov=section.perspective_views.fov)
-        texts = texts + [prompt(section.perspective_views.cue, caption) for caption in training.table.caption]
-    return method.objective(
-        clip,
-        panoramas,
-        texts,
-        lam=run.lam,
-        shift_range=run.shift_range,
-        n_shifts=section.n_shifts,
-        n_worst=section.n_worst,
-        trains_text=method.trains_text,
-    )
 
 
 if __name__ == "__main__":

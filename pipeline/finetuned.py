@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clip360.data.image_set import ImageSet
 from clip360.finetune.methods import load_finetuned
+from clip360.finetune.run import Recipe
 from clip360.models.clip import Clip
 from clip360.names import VALIDATION
 from pipeline.error_messages import nearest
@@ -24,6 +25,23 @@ def read_run(params: Parameters, name: str) -> Run:
 def protocol_changes(view: str | None) -> dict[str, str]:
     """What a run changes in the protocol: the view of a panorama, unless it names none."""
     return {} if view is None else {"view": view}
+
+
+def recipe_of(params: Parameters, run: Run) -> Recipe:
+    """How a run is trained: its own parameters, and those of `finetune` where it has none."""
+    section = params.finetune
+    return Recipe(
+        method=run.method,
+        lam=run.lam,
+        shift_range=run.shift_range,
+        n_shifts=section.n_shifts,
+        n_worst=section.n_worst,
+        perspective_cue=section.perspective_views.cue,
+        perspective_fov=section.perspective_views.fov,
+        lora=section.lora.model_dump(),
+        optimisation=section.optimisation.model_dump() | run.model_dump(include={"lr", "epochs"}, exclude_none=True),
+        view=run.view,
+    )
 
 
 def finetuned_folder(params: Parameters, name: str) -> Path:

@@ -84,6 +84,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 Pairing = Literal["name", "order"]
 LongTexts = Literal["report", "silent"]
 PositionalEmbedding = Literal["own", "circular", "rows"]
+Tokenisation = Literal["own", "anti_aliased", "adaptive"]
+Pooling = Literal["own", "even_columns", "row_means"]
 NumberOfViews = Annotated[int, Field(ge=1, le=64)]
 Decimals = Annotated[int, Field(ge=0, le=12)]
 Method = Literal[
@@ -105,6 +107,9 @@ Method = Literal[
     "distilled",
     "distilled_tower",
     "distilled_canonical",
+    "distilled_periodic",
+    "distilled_anti_aliased",
+    "distilled_adaptive",
 ]
 TrainingFreeMethod = _text(
     "average_NUMBER, single_pass, multi_view or circular_positional_embedding, also with _WORD behind it",
@@ -308,6 +313,8 @@ class TrainingFree(Section):
     view: View | None = None
     n_shifts: Annotated[int, Field(ge=1, le=1000)] = 1
     positional_embedding: PositionalEmbedding = "own"
+    tokenisation: Tokenisation = "own"
+    pooling: Pooling = "own"
     canonical_yaw: bool = False
 
 

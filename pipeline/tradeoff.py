@@ -15,7 +15,7 @@ from clip360.evaluation.pretraining_evaluation import scene_category_phrases
 from clip360.evaluation.tradeoff import average_shifts, tradeoff_measurements, tradeoff_views
 from clip360.geometry.views import between_fractions, perspective_view, shift_fractions
 from clip360.models.clip import Clip
-from clip360.models.positional_embeddings import with_positional_embedding
+from clip360.models.variants import variant
 from clip360.names import PERSPECTIVE
 from clip360.scoring.shifts import MIRROR, embed_distinct
 from pipeline.finetuned import protocol_changes, read_training_panoramas
@@ -23,11 +23,14 @@ from pipeline.inputs import load_probe_set, read_model
 from pipeline.parameters import Parameters
 from pipeline.scenes import read_scenes
 
+# The parameters of a training-free method that say how the network is used; their order is part of every result.
+NETWORK_USE = ("view", "positional_embedding", "canonical_yaw", "tokenisation", "pooling")
+
 
 def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:
     """Measurements of a frozen model with every method of finetune.training_free.
 
-    Methods that share a view, a positional embedding and a yaw share their embeddings too.
+    Methods that use the network in the same way share its embeddings.
     """
     if model not in params.finetune.training_free:
         models = params.finetune.training_free
@@ -35,13 +38,13 @@ def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFra
         raise ValueError(f"finetune.training_free in params.yaml has no model {model}: {choice}")
     methods = params.finetune.training_free[model]
 
-    def network_use(name: str) -> tuple[str | None, str, bool]:
-        return methods[name].view, methods[name].positional_embedding, methods[name].canonical_yaw
+    def network_use(name: str) -> tuple[str | bool | None, ...]:
+        return tuple(getattr(methods[name], key) for key in NETWORK_USE)
 
     for use, names in groupby(sorted(methods, key=lambda x: str(network_use(x))), network_use):
-        view, positional_embedding, canonical_yaw = use
-        clip = read_model(params, model, **protocol_changes(view))
-        clip = with_positional_embedding(replace(clip, canonical_yaw=canonical_yaw), positional_embedding)
+        view, positional_embedding, canonical_yaw, tokenisation, pooling = use
+        clip = replace(read_model(params, model, **protocol_changes(view)), canonical_yaw=canonical_yaw)
+        clip = variant(clip, positional_embedding=positional_embedding, tokenisation=tokenisation, pooling=pooling)
         yield from measure_tradeoff(params, clip, {name: methods[name].n_shifts for name in names})
 
 

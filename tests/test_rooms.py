@@ -18,6 +18,7 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
     "figures": {"data", "geometry", "stats"},
     "pages": {"data", "geometry", "stats", "figures"},
     "reports": {"geometry", "data", "models", "scoring", "stats"},
+    "tuning": {"geometry", "data", "models", "scoring", "evaluation", "finetune", "stats", "reports"},
     "cards": {"geometry", "data", "models", "scoring", "evaluation", "stats", "reports"},
     "commands": {
         "geometry",
@@ -31,6 +32,7 @@ ALLOWED = {  # room: the rooms that it may import; names.py is open to all
         "pages",
         "reports",
         "cards",
+        "tuning",
     },
 }
 MODULES = sorted(path for folder in ("lib", "pipeline", "tools", "tests") for path in Path(folder).rglob("*.py"))

@@ -15,11 +15,7 @@ FORMS = (
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool, view: bool = True) -> None:
     """The options that name a model and say how it is used, under a chosen view or not; ``open_clip_of`` reads them."""
-    parser.add_argument(
-        "--model", required=required, help="folder of a model, architecture of open_clip, or hf-hub:ORGANISATION/NAME"
-    )
-    parser.add_argument("--pretrained", help="for an architecture: a tag of open_clip or the path of a checkpoint")
-    parser.add_argument("--revision", help="for a model of a hub: the commit of its repository")
+    add_source_options(parser, required=required)
     parser.add_argument("--adapter", help="folder that fine-tuning wrote, or LoRA adapters in PEFT's format")
     if view:
         parser.add_argument(
@@ -34,6 +30,15 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool, view: 
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
+
+
+def add_source_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The options that name a model."""
+    parser.add_argument(
+        "--model", required=required, help="folder of a model, architecture of open_clip, or hf-hub:ORGANISATION/NAME"
+    )
+    parser.add_argument("--pretrained", help="for an architecture: a tag of open_clip or the path of a checkpoint")
+    parser.add_argument("--revision", help="for a model of a hub: the commit of its repository")
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:

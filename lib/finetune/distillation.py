@@ -20,6 +20,8 @@ class Distillation(Objective):
     shifted panorama with the panorama itself, the next with a perspective view. At λ = 0 all pair with a perspective view.
     """
 
+    needs_texts = False
+
     def __init__(self, clip: Clip, panoramas: ShiftedPanoramas, texts: Sequence[str], **settings):
         super().__init__(clip, panoramas, texts, **settings)
         shifted_inputs = panoramas.shifted_inputs(self.n_shifts)

@@ -20,6 +20,7 @@ from clip360.finetune.objectives import Objective, ShiftLoss
 from clip360.finetune.omniview import Omniview
 from clip360.finetune.reprojection import Reprojection
 from clip360.models.clip import UNREADABLE, Clip, reason
+from clip360.models.positional_embeddings import make_plain
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class AdaptationMethod:
     ``trains`` says in words which weights are trained, ``attach`` freezes all others and adds what the method adds to the
     network, ``objective`` is what training optimises. ``perspective_views``: does it train on perspective views next to
     the panoramas? ``uses_offset``: on panoramas from a second, offset viewpoint, too? ``trains_text``: is the text side
-    trained?
+    trained? ``needs_clip360``: does the trained network compute what open_clip's own cannot, such as heads or other tokens?
     """
 
     trains: str
@@ -38,6 +39,12 @@ class AdaptationMethod:
     perspective_views: bool = False
     uses_offset: bool = False
     trains_text: bool = False
+    needs_clip360: bool = False
+
+    @property
+    def needs_captions(self) -> bool:
+        """Does it compare panoramas with their captions?"""
+        return getattr(self.objective, "func", self.objective).needs_texts
 
     @property
     def is_lora(self) -> bool:
@@ -85,28 +92,41 @@ METHODS = {
     "text_tower": AdaptationMethod("the text tower", trainable_parts.text_tower, trains_text=True),
     "both_towers": AdaptationMethod("the image and the text tower", trainable_parts.both_towers, trains_text=True),
     # Omniview-Tuning (arXiv 2404.12139), also with camera translations, and its ablations.
-    "omniview": AdaptationMethod(*_GATED, Omniview, perspective_views=True),
-    "omniview_offset": AdaptationMethod(*_GATED, Omniview, perspective_views=True, uses_offset=True),
-    "omniview_all_views": AdaptationMethod(*_GATED, partial(Omniview, all_views=True), perspective_views=True),
-    "omniview_panoramas_only": AdaptationMethod(*_GATED, Omniview),
+    "omniview": AdaptationMethod(*_GATED, Omniview, perspective_views=True, needs_clip360=True),
+    "omniview_offset": AdaptationMethod(
+        *_GATED, Omniview, perspective_views=True, uses_offset=True, needs_clip360=True
+    ),
+    "omniview_all_views": AdaptationMethod(
+        *_GATED, partial(Omniview, all_views=True), perspective_views=True, needs_clip360=True
+    ),
+    "omniview_panoramas_only": AdaptationMethod(*_GATED, Omniview, needs_clip360=True),
     # Heads on frozen embeddings (arXiv 2404.03539).
     "linear_head": AdaptationMethod(
         "linear heads on the image and the text embedding",
         _heads("linear", image=True, text=True),
         Reprojection,
         trains_text=True,
+        needs_clip360=True,
     ),
     "mlp_head": AdaptationMethod(
         "MLP heads on the image and the text embedding",
         _heads("mlp", image=True, text=True),
         Reprojection,
         trains_text=True,
+        needs_clip360=True,
     ),
     "image_head": AdaptationMethod(
-        "a linear head on the image embedding", _heads("linear", image=True, text=False), Reprojection
+        "a linear head on the image embedding",
+        _heads("linear", image=True, text=False),
+        Reprojection,
+        needs_clip360=True,
     ),
     "text_head": AdaptationMethod(
-        "a linear head on the text embedding", _heads("linear", image=False, text=True), Reprojection, trains_text=True
+        "a linear head on the text embedding",
+        _heads("linear", image=False, text=True),
+        Reprojection,
+        trains_text=True,
+        needs_clip360=True,
     ),
     # The mean over shifts, distilled into one pass.
     "distilled": AdaptationMethod(*_ATTENTION, Distillation, perspective_views=True),
@@ -116,6 +136,28 @@ METHODS = {
         trainable_parts.canonical_image_tower,
         Distillation,
         perspective_views=True,
+        needs_clip360=True,
+    ),
+    # The same with a network that respects turns (arXiv 1904.11486, 2305.16316); the distilled part is then the new one, or all.
+    "distilled_periodic": AdaptationMethod(
+        "a positional embedding of the image tower that is periodic along the width",
+        trainable_parts.periodic_positions,
+        Distillation,
+        perspective_views=True,
+    ),
+    "distilled_anti_aliased": AdaptationMethod(
+        "the patch embedding of the image tower, which blurs images along the width before it samples them",
+        trainable_parts.anti_aliased_patches,
+        Distillation,
+        perspective_views=True,
+        needs_clip360=True,
+    ),
+    "distilled_adaptive": AdaptationMethod(
+        "the image tower, with a patch grid that moves with the content and a positional embedding of rows alone",
+        trainable_parts.equivariant_image_tower,
+        Distillation,
+        perspective_views=True,
+        needs_clip360=True,
     ),
 }
 
@@ -195,5 +237,6 @@ def load_finetuned(clip: Clip, folder: str | Path) -> Clip:
             f"{folder} does not fit the model {clip.name}: {TRAINED_WEIGHTS} holds other weights than the method"
             f" {spec['method']} trains, train again"
         )
+    make_plain(clip.network.visual)
     clip.network.requires_grad_(False).eval()
     return replace(clip, name=folder.name)

@@ -45,17 +45,17 @@ def model_card(
         files = f"`{adaptation.weights_file}` and `{ADAPTER_CONFIG}`, in PEFT's format"
     else:
         files = f"`{adaptation.weights_file}`, tensors by parameter name (not in PEFT's format)"
-    facts = {
-        "data": f"{n_images} panoramas of `{image_set}`",
-        "λ": lam,
-        "range of shifts, as fractions of the width": f"{shift_range[0]:g} to {shift_range[1]:g}",
-        "view of a panorama": view or "as in the protocol",
-        **({f"LoRA: {key}": lora[key] for key in ("rank", "alpha", "dropout")} if adaptation.uses_lora else {}),
-        "seed of new weights": lora["seed"],
-        **{f"training: {key}": value for key, value in optimisation.items()},
-        **{f"last step: {key}": f"{value:.4g}" for key, value in metrics.items() if key != "step"},
-    }
-    rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    rows = settings_rows(
+        method,
+        lam=lam,
+        shift_range=shift_range,
+        view=view,
+        image_set=image_set,
+        n_images=n_images,
+        lora=lora,
+        optimisation=optimisation,
+        metrics=metrics,
+    )
     return CARD.format(
         name=name,
         model=model,
@@ -65,3 +65,31 @@ def model_card(
         method_file=METHOD_FILE,
         rows=rows,
     )
+
+
+def settings_rows(
+    method: str,
+    *,
+    lam: float,
+    shift_range: tuple[float, float],
+    view: str | None,
+    image_set: str,
+    n_images: int,
+    lora: Mapping,
+    optimisation: Mapping,
+    metrics: Mapping[str, float],
+) -> str:
+    """How a model was trained, as the rows of a Markdown table; the arguments are those of ``model_card``."""
+    facts = {
+        "data": f"{n_images} panoramas of `{image_set}`",
+        "λ": lam,
+        "range of shifts, as fractions of the width": f"{shift_range[0]:g} to {shift_range[1]:g}",
+        "view of a panorama": view or "as in the protocol",
+        **(
+            {f"LoRA: {key}": lora[key] for key in ("rank", "alpha", "dropout")} if find_method(method).uses_lora else {}
+        ),
+        "seed of new weights": lora["seed"],
+        **{f"training: {key}": value for key, value in optimisation.items()},
+        **{f"last step: {key}": f"{value:.4g}" for key, value in metrics.items() if key != "step"},
+    }
+    return "\n".join(f"| {key} | {value} |" for key, value in facts.items())

@@ -30,6 +30,8 @@ class Objective(ABC):
     Raises ValueError where λ is not in [0, 1].
     """
 
+    needs_texts = True  # does the loss depend on the texts?
+
     def __init__(
         self,
         clip: Clip,

@@ -12,11 +12,36 @@ from torch import nn
 from clip360.finetune.lora import attach_lora
 from clip360.models.clip import Clip
 from clip360.models.heads import Gate, Reprojected, head
+from clip360.models.positional_embeddings import make_periodic
+from clip360.models.tokenisation import replace_patches
+
+N_HARMONICS = 1  # of a periodic positional embedding: it names a direction around the turn, and no edge
 
 
 def positional_embedding(clip: Clip, **_) -> Clip:
     """Train the positional embedding of the image tower."""
     return _train_only(clip, _vit_tower(clip).positional_embedding)
+
+
+def periodic_positions(clip: Clip, **_) -> Clip:
+    """Train a positional embedding that is periodic along the width, which replaces that of the image tower."""
+    return _train_only(clip, *make_periodic(_vit_tower(clip), N_HARMONICS))
+
+
+def anti_aliased_patches(clip: Clip, **_) -> Clip:
+    """Train the patch embedding of an image tower that blurs images along the width before it samples them."""
+    replace_patches(clip, "anti_aliased")
+    return _train_only(clip, *clip.network.visual.conv1.parameters())
+
+
+def equivariant_image_tower(clip: Clip, **_) -> Clip:
+    """Train an image tower that gives all shifts of its input by whole pixels one embedding.
+
+    Its patch grid begins where the tokens have most energy, and its positional embedding says nothing about columns.
+    """
+    make_periodic(_vit_tower(clip), 0)
+    replace_patches(clip, "adaptive")
+    return image_tower(clip)
 
 
 def last_block(clip: Clip, **_) -> Clip:

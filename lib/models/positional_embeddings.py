@@ -1,10 +1,12 @@
-"""Positional embeddings of an image tower that say less about the column in which a patch lies."""
+"""Positional embeddings of an image tower that say less about the column in which a patch lies, or close at the seam."""
 
 import copy
+import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from clip360.models.clip import Clip
 
@@ -51,3 +53,48 @@ def forth_and_back(grid: Tensor) -> Tensor:
     left = position.floor().long().clamp(max=max(columns - 2, 0))
     right = (left + 1).clamp(max=columns - 1)
     return torch.lerp(grid[:, left], grid[:, right], (position - left)[:, None].to(grid.dtype))
+
+
+class PeriodicColumns(nn.Module):
+    """Positional embeddings [1 + R · C, D] that are smooth and periodic along the width, as a parametrisation of them.
+
+    Each row of the grid [R, C, D] is a Fourier series in the column: its mean and its first ``n_harmonics`` waves around the turn.
+    With no harmonics, patches know their row only. Entry 0, of the class token, stays free. ValueError where the grid has too few
+    columns for so many harmonics.
+    """
+
+    def __init__(self, grid: tuple[int, int], n_harmonics: int, like: Tensor):
+        super().__init__()
+        self.grid, columns = grid, grid[1]
+        if not 0 <= 2 * n_harmonics < columns:
+            raise ValueError(
+                f"a patch grid of {columns} columns has no {n_harmonics} harmonics: expected fewer than half its columns"
+            )
+        basis = [[1 / math.sqrt(columns)] * columns]
+        for harmonic in range(1, n_harmonics + 1):
+            angles = [2 * math.pi * harmonic * (column + 0.5) / columns for column in range(columns)]
+            basis += [[math.sqrt(2 / columns) * wave(angle) for angle in angles] for wave in (math.cos, math.sin)]
+        self.register_buffer("basis", like.new_tensor(basis), persistent=False)  # [1 + 2 n_harmonics, C], orthonormal
+
+    def forward(self, class_token: Tensor, series: Tensor) -> Tensor:
+        """The embeddings of an entry [1, D] of the class token and coefficients [1 + 2 n_harmonics, R, D]."""
+        return torch.cat([class_token, torch.einsum("kc,krd->rcd", self.basis, series).flatten(0, 1)])
+
+    def right_inverse(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """The entry of the class token, and the coefficients of the series that is nearest to the embeddings."""
+        return embedding[:1], torch.einsum("kc,rcd->krd", self.basis, embedding[1:].unflatten(0, self.grid))
+
+
+def make_periodic(tower: nn.Module, n_harmonics: int) -> list[nn.Parameter]:
+    """Parametrise the positional embedding of one of open_clip's ViTs by ``PeriodicColumns``, in place; its new parameters."""
+    learned = tower.positional_embedding
+    periodic = PeriodicColumns(tower.grid_size, n_harmonics, learned.detach())
+    # torch checks that values do not change, but these do: the learned embedding is replaced by its nearest periodic one.
+    parametrize.register_parametrization(tower, "positional_embedding", periodic, unsafe=True)
+    return list(tower.parametrizations["positional_embedding"].parameters())
+
+
+def make_plain(tower: nn.Module) -> None:
+    """Reverse ``make_periodic``, in place: the positional embedding keeps its values and is an ordinary parameter again."""
+    if parametrize.is_parametrized(tower, "positional_embedding"):
+        parametrize.remove_parametrizations(tower, "positional_embedding")

@@ -49,21 +49,34 @@ def open_model(
 ) -> Clip:
     """The model in the folder ``model``, or the model that a ``WeightSource`` of these arguments describes.
 
+    Raises as ``model_folder`` and ``load_clip`` do.
+    """
+    activation = protocol.activation if protocol else "own"
+    folder = model_folder(model, pretrained=pretrained, revision=revision, activation=activation)
+    return load_clip(folder, protocol=protocol, device=device)
+
+
+def model_folder(
+    model: str, *, pretrained: str | None = None, revision: str | None = None, activation: str = "own"
+) -> Path:
+    """The folder ``model``, or that of the model that a ``WeightSource`` of these arguments describes.
+
     The latter is fetched once, into the user's cache ($XDG_CACHE_HOME/clip360, by default ~/.cache/clip360). Raises as
-    ``load_clip`` and ``fetch_clip`` do, and ValueError for a tag whose weights were trained with another activation than the
-    architecture's, where the right architecture is known.
+    ``fetch_clip`` does, and ValueError for a tag whose weights were trained with another activation than the architecture's,
+    where the right architecture is known.
     """
     folder = Path(model)
+    if folder.is_dir():
+        return folder
+    source = WeightSource(model, pretrained, revision)
+    mismatch = activation_mismatch(source, activation=activation)
+    if mismatch and mismatch.architecture:
+        raise ValueError(mismatch.sentence)
+    name = "--".join(part.replace("/", "-") for part in (model, pretrained, revision) if part)
+    folder = CACHE / name
     if not folder.is_dir():
-        source = WeightSource(model, pretrained, revision)
-        mismatch = activation_mismatch(source, activation=protocol.activation if protocol else "own")
-        if mismatch and mismatch.architecture:
-            raise ValueError(mismatch.sentence)
-        name = "--".join(part.replace("/", "-") for part in (model, pretrained, revision) if part)
-        folder = CACHE / name
-        if not folder.is_dir():
-            fetch_clip(folder, source)
-    return load_clip(folder, protocol=protocol, device=device)
+        fetch_clip(folder, source)
+    return folder
 
 
 @dataclass(frozen=True)

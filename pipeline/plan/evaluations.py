@@ -65,8 +65,9 @@ def evaluate_training_free(context: Context, model: str) -> Work:
     methods, total = context.params.finetune.training_free[model].values(), Work()
     uses: dict[tuple, list[int]] = {}
     for method in methods:
-        uses.setdefault((method.view, method.positional_embedding, method.canonical_yaw), []).append(method.n_shifts)
-    for (view, _, canonical_yaw), n_averaged in uses.items():
+        use = (method.view, method.canonical_yaw, method.positional_embedding, method.tokenisation, method.pooling)
+        uses.setdefault(use, []).append(method.n_shifts)
+    for (view, canonical_yaw, *_), n_averaged in uses.items():
         changes = {} if view is None else {"view": view}
         rehearsal = context.rehearsal(model, canonical_yaw=canonical_yaw, **changes)
         for image_set in context.sets.tradeoff_sets():

@@ -1,6 +1,7 @@
 """What the models of a profile cannot do, as far as their architectures tell: found by trying it without weights."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import clip360.models  # noqa: F401  before open_clip, which imports torchvision
 
@@ -12,6 +13,7 @@ from clip360.finetune.methods import find_method
 from clip360.models.clip import Clip, brief
 from clip360.models.positional_embeddings import KINDS, with_positional_embedding
 from clip360.models.protocol import Protocol
+from clip360.models.variants import variant
 from clip360.models.weights import WeightSource, activation_mismatch
 from pipeline.plan.context import Context
 from pipeline.plan.networks import attach
@@ -77,15 +79,21 @@ def _training_free(context: Context) -> Iterator[str]:
     for model, methods in context.params.finetune.training_free.items():
         for name, method in methods.items():
             try:
-                if method.positional_embedding != "own":
-                    with_positional_embedding(_clip(context, model), method.positional_embedding)
+                clip = replace(_clip(context, model), view=context.models.view(model, method.view))
+                variant(
+                    clip,
+                    positional_embedding=method.positional_embedding,
+                    tokenisation=method.tokenisation,
+                    pooling=method.pooling,
+                )
             except ERRORS as error:
                 yield f"evaluate_training_free@{model}: {brief(error)}: leave {name} out"
 
 
 def _runs(context: Context) -> Iterator[str]:
     for name, run in context.params.finetune.runs.items():
-        clip = Clip(run.model, context.models.network(run.model).build(), None, None, "squash", Protocol())
+        view = context.models.view(run.model, run.view)
+        clip = Clip(run.model, context.models.network(run.model).build(), None, None, view, Protocol())
         try:
             attach(find_method(run.method), clip, context.params.finetune.lora)
         except ERRORS as error:

@@ -4,9 +4,9 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from clip360.data.prompts import prompt
-from clip360.finetune.data import ShiftedPanoramas
 from clip360.finetune.methods import find_method
+from clip360.finetune.run import make_objective
+from pipeline.finetuned import recipe_of
 from pipeline.parameters import RenderedScenes
 from pipeline.plan.context import SAMPLE, Context
 from pipeline.plan.networks import FLOAT
@@ -87,34 +87,19 @@ def finetune(context: Context, name: str) -> Work:
     """A run of fine-tuning: what it embeds without a gradient, once and in every epoch, and its steps."""
     section = context.params.finetune
     run = section.runs[name]
-    method = find_method(run.method)
+    method, recipe = find_method(run.method), recipe_of(context.params, run)
     training, _ = context.sets.finetuning()
-    n, epochs = len(training.table), run.epochs or section.optimisation.epochs
+    n, epochs = len(training.table), recipe.optimisation["epochs"]
     rehearsal = context.rehearsal(run.model, **({} if run.view is None else {"view": run.view}))
     viewpoints = [training.head(SAMPLE)]
     if method.uses_offset:
         viewpoints.append(context.sets.open(Path(section.offset_image_set)).head(SAMPLE))
     with rehearsal.counted(*viewpoints) as once:
-        batches = [few.batches(SAMPLE) for few in viewpoints]
-        panoramas, texts = ShiftedPanoramas(batches, SAMPLE, rehearsal.clip.preprocess), viewpoints[0].texts
-        if method.perspective_views:
-            panoramas.add_perspective_views(section.n_shifts, fov=section.perspective_views.fov)
-            captions = viewpoints[0].table.caption
-            texts = texts + [prompt(section.perspective_views.cue, caption) for caption in captions]
-        objective = method.objective(
-            rehearsal.clip,
-            panoramas,
-            texts,
-            lam=run.lam,
-            shift_range=run.shift_range,
-            n_shifts=section.n_shifts,
-            n_worst=section.n_worst,
-            trains_text=method.trains_text,
-        )
+        objective = make_objective(rehearsal.clip, recipe, viewpoints, batch_size=SAMPLE)
     with rehearsal.counted() as each_epoch:
         for item in objective.items(rehearsal.clip, seed=0, epoch=0):
             objective.panoramas[item]
-    work = context.costed((once[0] + each_epoch[0] * epochs) * (n / SAMPLE), run.model, run.view)
+    work = context.costed((once[0] + each_epoch[0] * epochs) * (n / len(objective.panoramas)), run.model, run.view)
     batch_size = section.optimisation.batch_size
     network = context.models.network(run.model, context.models.view(run.model, run.view))
     step, steps = network.step(run.method, batch_size, section.lora), epochs * math.ceil(n / batch_size)

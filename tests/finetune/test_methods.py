@@ -46,7 +46,13 @@ NAMES = {  # with what the names of the trained weights begin
     "omniview": ("image_head.", "network.visual.", "network.logit_scale"),
     "distilled": ("visual.",),
     "distilled_canonical": ("visual.",),
+    "distilled_periodic": ("visual.parametrizations.positional_embedding.",),
+    "distilled_anti_aliased": ("visual.conv1.",),
+    "distilled_adaptive": ("visual.",),
 }
+# Methods that replace a part: what is new begins at random, or what it replaces loses something.
+BEGINS_ELSEWHERE = ("mlp_head", "distilled_periodic", "distilled_anti_aliased", "distilled_adaptive")
+SQUASHED = Protocol(view="squash")  # a view that all methods can take
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +93,12 @@ def batch_of(objective, items: list[Item]):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_starts_at_the_frozen_model_trains_its_part_and_is_saved(base, name, tmp_path):
-    clip, log = load_clip(base), []
+    clip, log = load_clip(base, protocol=SQUASHED), []
     weights_before = {key: weight.clone() for key, weight in clip.network.state_dict().items()}
     frozen = encode(clip)
     objective = objective_of(clip, name)
     clip = find_method(name).attach(clip, **LORA)
-    if name != "mlp_head":  # its hidden layer starts at random
-        assert torch.allclose(encode(clip), frozen, atol=1e-5)
+    assert torch.allclose(encode(clip), frozen, atol=1e-5) == (name not in BEGINS_ELSEWHERE)
     trained = trained_weights(clip)
     assert trained and all(key.startswith(NAMES.get(name, ("",))) for key in trained)
     fine_tune(clip, objective, checkpoints=tmp_path, log=log.append, **OPTIMISATION)
@@ -105,7 +110,7 @@ def test_a_method_starts_at_the_frozen_model_trains_its_part_and_is_saved(base, 
     folder.mkdir()
     images = {"with_gradient": 24, "without_gradient": objective.images_without_gradient}
     save_finetuned(clip, folder, method=name, lora=LORA, images=images, **RUN)
-    loaded = load_finetuned(load_clip(base), folder)
+    loaded = load_finetuned(load_clip(base, protocol=SQUASHED), folder)
     assert loaded.name == name and torch.allclose(encode(loaded), finetuned, atol=1e-5)
     network = loaded.network.network if isinstance(loaded.network, Reprojected) else loaded.network
     text_side = [
@@ -131,7 +136,7 @@ def test_a_method_starts_at_the_frozen_model_trains_its_part_and_is_saved(base, 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_model_card_says_what_the_folder_holds(base, name, tmp_path):
-    clip = find_method(name).attach(load_clip(base), **LORA)
+    clip = find_method(name).attach(load_clip(base, protocol=SQUASHED), **LORA)
     save_finetuned(clip, tmp_path, method=name, lora=LORA, images={}, **RUN)
     (tmp_path / "README.md").unlink(missing_ok=True)  # PEFT writes a card of its own
     settings = {
@@ -278,6 +283,21 @@ def test_without_consistency_every_item_anchors_a_perspective_view(base):
     losses = objective.losses(clip.network, batch_of(objective, items))
     assert losses["loss"].item() == pytest.approx(losses["teacher"].item() + losses["anchor"].item())
     assert losses["teacher"] > 0
+
+
+def test_an_adaptive_tower_gives_every_shift_by_pixels_one_embedding_after_training_too(base, tmp_path):
+    clip = load_clip(base, protocol=SQUASHED)
+    objective = objective_of(clip, "distilled_adaptive")
+    clip = find_method("distilled_adaptive").attach(clip, **LORA)
+    fine_tune(clip, objective, checkpoints=tmp_path, log=lambda row: None, **OPTIMISATION)
+    for pixels in (1, 5, 8, 19):
+        with torch.no_grad():
+            shifted = clip.network.encode_image(INPUTS.roll(pixels, dims=-1), normalize=True)
+        assert torch.allclose(shifted, encode(clip)[: len(INPUTS)], atol=1e-5), pixels
+    with pytest.raises(
+        ValueError, match="the adaptive tokenisation joins the left edge to the right one, but the view"
+    ):
+        find_method("distilled_adaptive").attach(load_clip(base), **LORA)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pipeline.outputs import (
     write_text_embeddings,
     written_at_once,
 )
-from pipeline.parameters import Parameters, PretrainedModel, parse, validate
+from pipeline.parameters import Parameters, PretrainedModel, TrainingFree, parse, validate
 from pipeline.profiles import compose
 from tests.small_clips import TEXT, VISION, small_clip
 
@@ -122,6 +122,32 @@ def test_a_run_with_a_view_of_its_own_is_measured_beside_the_frozen_model_in_tha
     assert measured["run"] == measured["same"] == []
     (frozen,) = measured["own"]
     assert (frozen.name, frozen.view, list(frozen.text_cache)) == ("small, squash", "squash", ["a text"])
+
+
+def test_a_training_free_method_uses_the_network_as_its_parameters_say(params, tmp_path):
+    """Panoramas as wide as the network's input: an adaptive grid with positions of rows gives all shifts one score."""
+    small_clip(tmp_path / "results" / "tiny" / "models" / "small", seed=2)  # its scores are positive
+    noise = torch.randint(0, 256, (3, 3, 16, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    for folder in ("data/probe", "finetune"):
+        write_image_set(
+            tmp_path / folder,
+            [ImageRecord(f"{k}.jpg", image, f"level {k}", "photo") for k, image in enumerate(noise)],
+        )
+    kinds = {
+        "plain": {"method": "single_pass_squash"},
+        "rows": {"method": "single_pass_adaptive_rows", "tokenisation": "adaptive", "positional_embedding": "rows"},
+        "pooled": {"method": "single_pass_row_means", "pooling": "row_means"},
+    }
+    methods = {name: TrainingFree(model="small", view="squash", **entry) for name, entry in kinds.items()}
+    finetune = params.finetune.model_copy(update={"training_free": {"small": methods}})
+    no_scenes = params.crop_or_model.model_copy(update={"scenes": {}})
+    params = params.model_copy(update={"finetune": finetune, "crop_or_model": no_scenes})
+    table = pd.concat(tradeoff.measure_training_free(params, "small"))
+    scores = table[(table.measure == "clip_score") & (table.condition == "shift") & (table.image_set == "probe")]
+    spread = scores.groupby(["model", "image"]).value.agg(lambda x: x.max() - x.min())
+    assert (spread["rows"] < 1e-3).all() and (spread["plain"] > 1e-2).all()
+    unshifted = scores[scores.level == 0].pivot(index="image", columns="model", values="value")
+    assert ((unshifted.pooled - unshifted.plain).abs() > 1e-3).all()
 
 
 def test_a_stage_without_its_argument_prints_its_usage(capsys):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clip360.finetune.methods import METHODS
+from clip360.models import attention_pooling, tokenisation
 from clip360.models.positional_embeddings import KINDS
 from clip360.models.protocol import CHOICES, Protocol, read_protocol
 from clip360.stats.adaptation_methods import FAMILIES, method_family
@@ -95,9 +96,30 @@ def test_the_types_repeat_the_choices_of_the_code():
     assert defaults == {field.name: field.default for field in fields(Protocol)}
     assert get_args(parameters.Split) == tuple(SPLITS)
     assert get_args(parameters.PositionalEmbedding) == tuple(KINDS)
+    assert get_args(parameters.Tokenisation) == tokenisation.KINDS
+    assert get_args(parameters.Pooling) == attention_pooling.KINDS
+    assert (*tokenisation.WHOLE_TURN, "own") == checks.WHOLE_TURN
     assert set(get_args(parameters.SingleImageView)) == set(CHOICES["view"]) - {"multi_view"}
     for method in ("average_8", "single_pass", "multi_view", "circular_positional_embedding"):
         assert method_family(method) in list(FAMILIES)[:2]  # those without training
+
+
+@pytest.mark.parametrize("view", ["center_crop", "squash", "letterbox"])
+def test_a_method_that_joins_the_edges_needs_a_view_of_the_whole_turn(view):
+    free = {"model": "clip_p03", "method": "single_pass_adaptive", "tokenisation": "adaptive", "view": view}
+    run = {"model": "clip_p03", "method": "distilled_adaptive", "lam": 0.9, "shift_range": [0.0, 1.0], "view": view}
+    for path, entry in (
+        ("finetune.training_free.clip_p03.mine", free),
+        ("finetune.runs.mine", run),
+    ):
+        sections = changed(path, entry)
+        if view == "center_crop":
+            (reported,) = messages(sections)
+            assert (
+                path_in(reported) == path and "a `view` that shows the whole turn (squash, letterbox, wide)" in reported
+            )
+        else:
+            assert validate(sections, SOURCE)
 
 
 def test_minimum_n_is_that_of_the_statistics():
@@ -290,6 +312,11 @@ def test_scenes_are_those_of_the_images(sections, key):
         {"method": "single_pass", "n_shifts": 2},
         {"method": "single_pass_canonical_yaw"},
         {"method": "single_pass", "canonical_yaw": True},
+        {"method": "single_pass_adaptive", "view": "squash"},
+        {"method": "single_pass_adaptive_rows", "view": "squash", "tokenisation": "adaptive"},
+        {"method": "single_pass_anti_aliased", "view": "squash", "tokenisation": "adaptive"},
+        {"method": "single_pass_row_means"},
+        {"method": "single_pass", "pooling": "even_columns"},
         {"method": "multi_view"},
         {"method": "multi_view", "view": "squash"},
         {"method": "circular_positional_embedding"},
