@@ -199,12 +199,6 @@ RELATIONS = (
         lambda averaged, n_shifts: 2 * n_shifts % averaged == 0,
     ),
     Relation(
-        "capabilities.matching.models",
-        ("finetune.image_set", "rendered_sets"),
-        "[], because `finetune.image_set` is not one of `rendered_sets`, whose scenes are known",
-        lambda models, folder, rendered: not models or Path(folder).name in rendered,
-    ),
-    Relation(
         "capabilities.viewpoints.n_images",
         ("capabilities.n_images",),
         "at most `capabilities.n_images`",

@@ -249,11 +249,6 @@ def test_an_image_set_in_data_is_not_for_fine_tuning_and_for_probing():
     assert path_in(reported) == "finetune.image_set"
 
 
-def test_attribute_matching_needs_fine_tuning_panoramas_whose_scenes_are_known():
-    (reported,) = messages(changed("finetune.image_set", "panoramas/real"))
-    assert "`capabilities.matching.models` is [" in reported and "expected [], because `finetune.image_set`" in reported
-
-
 @pytest.mark.parametrize(("key", "value"), [("seed", 8), ("split", "train"), ("environment", "indoor")])
 def test_the_second_viewpoint_shows_the_scenes_of_the_training_panoramas(key, value):
     (reported,) = messages(changed(f"rendered_sets.finetune_moved.{key}", value))
@@ -478,7 +473,6 @@ def test_an_image_set_needs_enough_images_and_cues_that_are_not_generic(place):
 def test_fine_tuning_by_order_needs_a_jpg_file_for_each_caption(place):
     """As the released training, which lists no others; reported before any stage runs."""
     sections = changed("finetune.image_set", "panoramas/train")
-    sections["capabilities"]["matching"]["models"] = []  # which needs known scenes
     write_captions("panoramas/train", 3)
     images = Path("panoramas/train/images")
     for name in ("0.jpg", "1.jpg", "2.png"):
