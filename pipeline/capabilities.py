@@ -27,9 +27,10 @@ from clip360.scoring.embedding import embed_images
 from clip360.scoring.shifts import embed_distinct
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.scene import Scene
+from pipeline.categories import category_phrases, read_categories
 from pipeline.inputs import load_probe_set
 from pipeline.parameters import Parameters
-from pipeline.scenes import category_phrases, read_categories, read_scenes
+from pipeline.scenes import read_scenes
 
 
 def evaluate_capabilities(params: Parameters, clip: Clip) -> Iterator[pd.DataFrame]:

@@ -10,10 +10,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.architectures import impossible, open_clip_architectures
 from pipeline.error_messages import nearest, shown
 
 if TYPE_CHECKING:
@@ -248,13 +248,6 @@ def minimum_n(alpha: float, tests: int) -> int:
     return math.floor(math.log2(tests / alpha)) + 1
 
 
-def open_clip_architectures() -> set[str]:
-    """The architectures of the installed open_clip, which is not imported; none if it is not installed."""
-    package = find_spec("open_clip")
-    folders = package.submodule_search_locations if package else []
-    return {file.stem for folder in folders for file in Path(folder, "model_configs").glob("*.json")}
-
-
 def _dangling_names(sections: dict) -> Iterator[Fault]:
     for pattern, sources in REFERENCES.items():
         for path, name in _at(sections, pattern):
@@ -293,6 +286,11 @@ def _unknown_architectures(sections: dict) -> Iterator[Fault]:
                 expected = "an architecture of open_clip, a configuration .json or hf-hub:ORGANISATION/NAME"
                 problem = f"is {shown(architecture)}: expected {expected}{nearest(architecture, known)}"
                 yield Fault(f"weights.{name}.architecture", problem)
+
+
+def _impossible(sections: dict) -> Iterator[Fault]:
+    """What models are asked for that their architectures do not have."""
+    yield from (Fault(path, problem) for path, problem in impossible(sections))
 
 
 def _ambiguous_names(sections: dict) -> Iterator[Fault]:
@@ -401,6 +399,13 @@ _SETS = ("profile", "data", "image_sets", "rendered_sets", "finetune.image_set")
 # Checks of whole sections, with the paths that have to be sound for each.
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[dict], Iterator[Fault]]], ...] = (
     (("weights",), _unknown_architectures),
+    (
+        (
+            *("profile", "models", "weights", "protocol", "protocol_ablations", "crop_or_model"),
+            *("finetune.runs", "finetune.training_free"),
+        ),
+        _impossible,
+    ),
     (("models", "finetune.runs", "finetune.training_free"), _ambiguous_names),
     ((*_SETS, "finetune.offset_image_set"), _leaks),
     ((*_SETS, "finetune.offset_image_set", "finetune.n_validation", "finetune.runs"), _fine_tuning_sets),

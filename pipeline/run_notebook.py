@@ -151,7 +151,9 @@ def prepare(notebook: NotebookNode, sections: dict, output: Path) -> None:
     if not applies(notebook, sections):
         reduce_to_title(notebook, requires=notebook.metadata.clip360.requires, profile=sections["profile"])
     notebook.cells = [cell for cell in notebook.cells if applies(cell, sections)]
-    if not sections["training_pictures"]:  # what is said of the rendered world is not said of other models and panoramas
+    if not sections[
+        "training_pictures"
+    ]:  # what is said of the rendered world is not said of other models and panoramas
         notebook.cells = [cell for cell in notebook.cells if "world" not in cell.metadata.get("tags", [])]
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:02d}"

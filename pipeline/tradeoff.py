@@ -17,10 +17,10 @@ from clip360.models.clip import Clip
 from clip360.models.positional_embeddings import with_positional_embedding
 from clip360.names import PERSPECTIVE
 from clip360.scoring.shifts import MIRROR, embed_distinct
+from pipeline.categories import category_phrases, read_categories
 from pipeline.finetuned import protocol_changes, read_training_panoramas
 from pipeline.inputs import load_probe_set, read_model
 from pipeline.parameters import Parameters
-from pipeline.scenes import category_phrases, read_categories
 
 
 def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:

@@ -25,7 +25,7 @@ from tests.copies import environment
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 # What checks parameters and reports errors decides whether a stage runs, not what it writes.
-NO_DEPENDENCIES = {"__init__", "parameters", "checks", "error_messages", "parent"}
+NO_DEPENDENCIES = {"__init__", "parameters", "checks", "architectures", "error_messages", "parent"}
 
 
 def load(path: str | Path) -> dict:

@@ -27,13 +27,14 @@ from clip360.scoring.shifts import MIRROR, embed_distinct
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.vocabulary import COLOURS, SHAPES
 from pipeline.capabilities import embed_crops, embed_views, evaluate_image_set, object_yaws
+from pipeline.categories import category_phrases, read_categories
 from pipeline.match_attributes import embed_pairs, scenes_of_training
 from pipeline.parameters import Parameters
 from pipeline.plan.context import SAMPLE, Context
 from pipeline.plan.networks import FLOAT
 from pipeline.plan.rehearsal import WIDTH, GreyPanoramas, Rehearsal
 from pipeline.plan.work import Work, extrapolate
-from pipeline.scenes import category_phrases, draw_scenes, read_categories, read_scenes
+from pipeline.scenes import draw_scenes, read_scenes
 
 
 class Evaluated(NamedTuple):

@@ -305,10 +305,36 @@ def test_a_generic_cue_is_not_a_format_cue():
     assert path_in(reported) == "training_pictures.generic_cues[1]"
 
 
+def test_what_a_model_cannot_do_is_reported():
+    """For each parameter that asks for it, before any weights are fetched."""
+    sections = parse(compose("modern"), "modern")
+    assert not messages(sections)
+    model = "siglip2_b_16"
+    run = {"model": model, "method": "lora_attention", "lam": 0.5, "shift_range": [0.0, 1.0]}
+    circular = {"model": model, "method": "circular_positional_embedding", "positional_embedding": "circular"}
+    sections["crop_or_model"] |= {
+        "views": ["squash", "wide"],
+        "token_analysis": {"models": [model], "views": ["squash"], "n_images": 16},
+    }
+    sections["finetune"]["runs"]["mine"] = run
+    sections["finetune"]["training_free"][model] = {"mine_too": circular}
+    reported = messages(sections)
+    assert any("`crop_or_model.views[1]` has the view wide" in m and model in m for m in reported)
+    assert any(
+        "`crop_or_model.token_analysis.models[0]` is siglip2_b_16, whose image tower has no" in m for m in reported
+    )
+    assert any(
+        "`finetune.runs.mine.method` is lora_attention, but siglip2_b_16 has no nn.Multihead" in m for m in reported
+    )
+    assert any(f"`finetune.training_free.{model}.mine_too.positional_embedding` is circular" in m for m in reported)
+    run["method"] = "distilled_tower"
+    assert not any("finetune.runs" in m for m in messages(sections))
+
+
 def test_architectures_are_those_of_the_installed_open_clip():
     import open_clip
 
-    assert checks.open_clip_architectures() == set(open_clip.list_models())
+    assert checks.open_clip_architectures().keys() == set(open_clip.list_models())
     for architecture, pretrained in (("ViT-B-32", "openai"), ("mine.json", "mine.pt")):
         assert not messages(changed("weights.mine", {"architecture": architecture, "pretrained": pretrained}))
     assert not messages(changed("weights.mine", {"architecture": "hf-hub:us/small", "revision": "0" * 40}))
