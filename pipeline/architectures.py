@@ -1,7 +1,8 @@
 """What the models of a profile cannot do, from the configurations of their architectures alone: known before anything runs.
 
-open_clip's own ViTs can do everything. Of an image tower of timm (SigLIP, SigLIP 2, ConvNeXt, EVA, MobileCLIP) or a ResNet neither input nor
-positional embedding can be changed as here, nor is there an nn.MultiheadAttention for adapters. A model of a hub is judged once it is fetched.
+open_clip's own ViTs can do everything, but that adapters do not fit the attentional pooling of CoCa. Of an image tower of timm (SigLIP, SigLIP 2,
+ConvNeXt, EVA, MobileCLIP) or a ResNet neither input nor positional embedding can be changed as here, nor is there an nn.MultiheadAttention for
+adapters. A model of a hub is judged once it is fetched.
 """
 
 import json
@@ -12,12 +13,12 @@ from pathlib import Path
 
 HUB = "hf-hub:"
 FETCHED = "open_clip_config.json"  # in the folder of a fetched model
-# Adaptation methods that train parts which only open_clip's own ViTs have, by what they need.
-NEEDS_ATTENTION = {
-    *("lora_as_released", "lora_attention", "distilled"),
+# Adaptation methods by what they train: attention whose projections can be told apart, or other parts of open_clip's own ViTs.
+OF_ATTENTION = (
+    *("lora_attention", "distilled"),
     *("omniview", "omniview_offset", "omniview_all_views", "omniview_panoramas_only"),
-}
-NEEDS_VIT = NEEDS_ATTENTION | {"positional_embedding", "last_block"}
+)
+OF_VIT = ("lora_as_released", "positional_embedding", "last_block")
 
 
 @cache
@@ -46,10 +47,9 @@ def impossible(sections: dict) -> Iterator[tuple[str, str]]:
                 f"is {model}, whose image tower has no tokens and positional embedding to analyse: expected one of open_clip's own ViTs",
             )
     for name, run in sections["finetune"]["runs"].items():
-        if run["model"] in others and run["method"] in NEEDS_VIT:
-            part = "nn.MultiheadAttention to adapt" if run["method"] in NEEDS_ATTENTION else "such part to train"
-            problem = f"is {run['method']}, but {run['model']} has no {part}: expected one of open_clip's own ViTs"
-            yield f"finetune.runs.{name}.method", f"{problem}, or a method such as image_tower or distilled_tower"
+        if towers.get(run["model"]) is not None and not can_train(towers[run["model"]], run["method"]):
+            problem = f"is {run['method']}, which trains parts that the image tower of {run['model']} does not have"
+            yield f"finetune.runs.{name}.method", f"{problem}: expected image_tower, distilled_tower or a head"
     for model, methods in sections["finetune"]["training_free"].items():
         for name, method in methods.items():
             if model in others and method.get("positional_embedding", "own") != "own":
@@ -65,6 +65,13 @@ def is_own_vit(tower: dict) -> bool:
 def has_wide_view(tower: dict) -> bool:
     """Can the input of an image tower, open_clip's ``vision_cfg``, be twice as wide?"""
     return is_own_vit(tower) and isinstance(tower.get("image_size", 224), int)
+
+
+def can_train(tower: dict, method: str) -> bool:
+    """Does an image tower, open_clip's ``vision_cfg``, have what an adaptation method trains?"""
+    if method in OF_ATTENTION:
+        return is_own_vit(tower) and not tower.get("attentional_pool", False)
+    return is_own_vit(tower) or method not in OF_VIT
 
 
 def _views(sections: dict) -> Iterator[tuple[str, str, str | None]]:

@@ -19,12 +19,11 @@ def read_categories(params: Parameters, image_set: ImageSet) -> list[str] | None
 def category_phrases(params: Parameters, image_set: ImageSet) -> dict[str, str]:
     """The categories that the images of a set are told apart by, each with its words in a prompt.
 
-    Those of the rendered world; where a set has the column ``category``, those of this column in all image sets, so that guessing is
-    equally hard in each.
+    Those of the rendered world; where a set has the column ``category``, those of this column in all sets that models are probed on, so
+    that guessing is equally hard in each, and in its own.
     """
     if image_set.name in params.crop_or_model.scenes or "category" not in image_set.table:
         return scene_category_phrases()
-    tables = [Path(params.data, name, "captions.csv") for name in params.image_sets]
-    tables.append(Path(params.finetune.image_set, "captions.csv"))
-    found = [read_captions(path) for path in tables if path.is_file()]
-    return {name: name for name in sorted({name for table in found for name in table.get("category", ())})}
+    probed = [read_captions(Path(params.data, name, "captions.csv")) for name in params.image_sets]
+    categories = {name for table in (image_set.table, *probed) for name in table.get("category", ())}
+    return {name: name for name in sorted(categories)}

@@ -13,13 +13,13 @@ from ruamel.yaml import YAML
 from pipeline.fill_pages import BLOCK, PAGES, fill
 from pipeline.parameters import read_params
 from pipeline.run_notebook import (
+    conditions,
     fill_parameters,
     find_value,
     parameters_source,
     prepare,
     read_parameters_cell,
     remove_traces,
-    required_parameter,
 )
 from tests.copies import environment
 
@@ -137,7 +137,7 @@ def test_a_stage_names_the_parameters_that_it_reads(name):
     if notebooks:
         notebook = nbformat.read(notebooks[0], as_version=4)
         keys = {key.removesuffix(".*") for _, key in read_parameters_cell(parameters_source(notebook)).values()}
-        keys = {"figures" if key == "output" else key for key in keys} | {required_parameter(notebook)} - {None}
+        keys = {"figures" if key == "output" else key for key in keys} | conditions(notebook)
         redundant = {key for key in keys for other in keys if key.startswith(f"{other}.")}
         assert set(params) == keys - redundant
         return

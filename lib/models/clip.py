@@ -106,7 +106,7 @@ def _overrides(configuration: dict, protocol: Protocol) -> dict:
     if protocol.view == "wide":
         vision = configuration["model_cfg"]["vision_cfg"]
         size = vision.get("image_size", 224)
-        if not isinstance(size, int) or "timm_model_name" in vision:
+        if not isinstance(size, int) or not isinstance(vision.get("layers", 12), int) or "timm_model_name" in vision:
             raise ValueError(
                 "protocol.view is wide, which needs a square ViT of open_clip: choose another view for this model"
             )
