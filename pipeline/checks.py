@@ -428,6 +428,7 @@ def check_inputs(params: "Parameters", source: str | Path = "params.yaml") -> No
         *_missing_folders(sections),
         *_unusable_captions(sections),
         *_too_few_jpg_files(sections),
+        *_too_few_to_train_on(sections),
         *_missing_files(sections),
         *_missing_replicates(sections),
     ]
@@ -474,6 +475,19 @@ def _too_few_jpg_files(sections: dict) -> Iterator[Fault]:
             f"names {folder} with {n_files} files that end in .jpg and {len(rows)} captions: expected one for each"
         )
         yield Fault("finetune.image_set", f"{problem}, because `protocol.pairing` is order")
+
+
+def _too_few_to_train_on(sections: dict) -> Iterator[Fault]:
+    """A set to fine-tune on of which all panoramas would be held out, by fine-tuning or by matching."""
+    folder = Path(sections["finetune"]["image_set"])
+    rows = None if _rendered_name(sections, folder) else _read_rows(folder / "captions.csv")
+    matching = sections["capabilities"]["matching"]
+    held_out = {"finetune.n_validation": sections["finetune"]["n_validation"]}
+    if matching["models"]:
+        held_out["capabilities.matching.n_validation"] = matching["n_validation"]
+    for path, n_validation in held_out.items():
+        if rows is not None and n_validation >= len(rows):
+            yield Fault(path, f"is {n_validation}: expected less than the {len(rows)} panoramas of {folder}")
 
 
 def _read_rows(table: Path) -> list[dict] | None:
