@@ -258,6 +258,24 @@ def test_zero_shot_classification_is_that_of_open_clip(paper):
     assert [value <= 1 for value in rows.value] == expected
 
 
+def test_fine_tuning_by_two_processes_survives_the_death_of_one(paper, tmp_path):
+    """Started again it continues after the last epoch, and ends with the same bytes."""
+    params = paper / "params.yaml"
+    before = params.read_text()
+    once, often = "optimisation: {epochs: 1, batch_size: 16,", "optimisation: {epochs: 30, batch_size: 2,"
+    assert before.count(once) == 1
+    params.write_text(before.replace(once, often))
+    kept = shutil.copytree(paper / "results/made/finetuned", tmp_path / "kept")
+    succeeds(call(paper, sys.executable, "-m", "tests.killed_workers", "paper_attention_l050", str(tmp_path)))
+    params.write_text(before)
+    shutil.copytree(kept, paper / "results/made/finetuned", dirs_exist_ok=True)
+    undisturbed, killed = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "undisturbed", tmp_path / "killed")
+    )
+    assert undisturbed == killed and undisturbed
+
+
 def test_a_long_clip_checkpoint_reads_248_tokens(tmp_path, monkeypatch):
     """By the lines of docs/running.md, on a small network."""
     code = re.search(r"```python\n(import json.*?)```", Path("docs/running.md").read_text(), re.DOTALL)[1]
