@@ -2,7 +2,7 @@
 
 open_clip's own ViTs can do everything, but that adapters do not fit the attentional pooling of CoCa. Of an image tower of timm (SigLIP, SigLIP 2,
 ConvNeXt, EVA, MobileCLIP) or a ResNet neither input nor positional embedding can be changed as here, nor is there an nn.MultiheadAttention for
-adapters. A model of a hub is judged once it is fetched.
+adapters; heads do not fit a tower of timm. A model of a hub is judged once it is fetched.
 """
 
 import json
@@ -13,12 +13,18 @@ from pathlib import Path
 
 HUB = "hf-hub:"
 FETCHED = "open_clip_config.json"  # in the folder of a fetched model
-# Adaptation methods by what they train: attention whose projections can be told apart, or other parts of open_clip's own ViTs.
+# Adaptation methods by what they train: attention whose projections can be told apart, other parts of open_clip's own ViTs, or heads.
 OF_ATTENTION = (
     *("lora_attention", "distilled"),
     *("omniview", "omniview_offset", "omniview_all_views", "omniview_panoramas_only"),
 )
 OF_VIT = ("lora_as_released", "positional_embedding", "last_block")
+HEADS = (
+    "linear_head",
+    "mlp_head",
+    "image_head",
+    "text_head",
+)  # as wide as a tower of open_clip says, and one of timm does not
 
 
 @cache
@@ -49,7 +55,10 @@ def impossible(sections: dict) -> Iterator[tuple[str, str]]:
     for name, run in sections["finetune"]["runs"].items():
         if towers.get(run["model"]) is not None and not can_train(towers[run["model"]], run["method"]):
             problem = f"is {run['method']}, which trains parts that the image tower of {run['model']} does not have"
-            yield f"finetune.runs.{name}.method", f"{problem}: expected image_tower, distilled_tower or a head"
+            yield (
+                f"finetune.runs.{name}.method",
+                f"{problem}: expected one that trains whole towers, such as distilled_tower",
+            )
     for model, methods in sections["finetune"]["training_free"].items():
         for name, method in methods.items():
             if model in others and method.get("positional_embedding", "own") != "own":
@@ -71,6 +80,8 @@ def can_train(tower: dict, method: str) -> bool:
     """Does an image tower, open_clip's ``vision_cfg``, have what an adaptation method trains?"""
     if method in OF_ATTENTION:
         return is_own_vit(tower) and not tower.get("attentional_pool", False)
+    if method in HEADS:
+        return "timm_model_name" not in tower
     return is_own_vit(tower) or method not in OF_VIT
 
 
