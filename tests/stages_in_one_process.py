@@ -1,4 +1,4 @@
-"""Run all stages that compute, in the order of dvc.yaml and in one process; print their names.
+"""Run all stages that compute, in the order of dvc.yaml and in one process; print their names, "ran NAME".
 
     python -m tests.stages_in_one_process
 
@@ -24,4 +24,4 @@ if __name__ == "__main__":
     for stage in stages_of(read_params(inputs=True)):
         if not any(f"pipeline.{name}" in stage.command for name in OF_TABLES):
             run(stage)
-            print(stage.name)
+            print(f"ran {stage.name}")
