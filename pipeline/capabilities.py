@@ -12,6 +12,7 @@ from clip360.data.image_set import ImageSet, load_image_set
 from clip360.evaluation.capabilities import (
     Evaluation,
     captions_of,
+    classify_categories,
     embed_questions,
     fine_grained_discrimination,
     retrieval,
@@ -26,6 +27,7 @@ from clip360.scoring.embedding import embed_images
 from clip360.scoring.shifts import embed_distinct
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.scene import Scene
+from pipeline.categories import category_phrases, read_categories
 from pipeline.inputs import load_probe_set
 from pipeline.parameters import Parameters
 from pipeline.scenes import read_scenes
@@ -38,18 +40,21 @@ def evaluate_capabilities(params: Parameters, clip: Clip) -> Iterator[pd.DataFra
 
 
 def evaluate_image_set(params: Parameters, clip: Clip, image_set: ImageSet) -> Iterator[pd.DataFrame]:
-    """Measurements of all capabilities on one image set; where its scenes are unknown, of those that need none."""
+    """Measurements of all capabilities on one image set; where its scenes are unknown, of those that need none, or the category alone."""
     study, table, generic_cues = params.capabilities, image_set.table, params.textual_probe.generic_cues
     format_cues = table.cue if "cue" in table else pd.Series(generic_cues[0], index=table.index)
     cues = {PANORAMA: list(dict.fromkeys(format_cues)), PERSPECTIVE: generic_cues, CROP: generic_cues}
     scenes, evaluation = read_scenes(params, image_set), Evaluation(clip, image_set.name, table.image)
-    categories = scenes and [scene.category for scene in scenes]
+    categories, phrases = read_categories(params, image_set), category_phrases(params, image_set)
 
     image_embeds, shifted = embed_views(params, clip, image_set, shift_fractions(params.visual_probe.n_shifts))
     captions = captions_of(scenes, table.caption, captions_per_image=study.captions_per_image, seed=study.seed)
     cue_of_image = {PANORAMA: format_cues, PERSPECTIVE: [generic_cues[0]] * len(table)}
     yield retrieval(evaluation, image_embeds, captions, cue_of_image, shifted)
-    yield viewpoint_consistency(evaluation, PANORAMA, "shift_consistency", shifted, categories, cues[PANORAMA][0])
+    first_cue = cues[PANORAMA][0]
+    yield viewpoint_consistency(evaluation, PANORAMA, "shift_consistency", shifted, categories, first_cue, phrases)
+    if categories and not scenes:
+        yield classify_categories(evaluation, image_embeds, categories, phrases, cues)
     if scenes:
         objects = choose_objects(scenes, seed=study.seed)
         image_embeds[CROP] = embed_crops(params, clip, image_set, object_yaws(scenes, [[k] for k in objects]))

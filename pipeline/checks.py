@@ -10,10 +10,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.architectures import impossible, open_clip_architectures
 from pipeline.error_messages import nearest, shown
 
 if TYPE_CHECKING:
@@ -219,12 +219,6 @@ RELATIONS = (
         lambda averaged, n_shifts: 2 * n_shifts % averaged == 0,
     ),
     Relation(
-        "capabilities.matching.models",
-        ("finetune.image_set", "rendered_sets"),
-        "[], because `finetune.image_set` is not one of `rendered_sets`, whose scenes are known",
-        lambda models, folder, rendered: not models or Path(folder).name in rendered,
-    ),
-    Relation(
         "capabilities.viewpoints.n_images",
         ("capabilities.n_images",),
         "at most `capabilities.n_images`",
@@ -274,13 +268,6 @@ def minimum_n(alpha: float, tests: int) -> int:
     return math.floor(math.log2(tests / alpha)) + 1
 
 
-def open_clip_architectures() -> set[str]:
-    """The architectures of the installed open_clip, which is not imported; none if it is not installed."""
-    package = find_spec("open_clip")
-    folders = package.submodule_search_locations if package else []
-    return {file.stem for folder in folders for file in Path(folder, "model_configs").glob("*.json")}
-
-
 def _dangling_names(sections: dict) -> Iterator[Fault]:
     for pattern, sources in REFERENCES.items():
         for path, name in _at(sections, pattern):
@@ -319,6 +306,11 @@ def _unknown_architectures(sections: dict) -> Iterator[Fault]:
                 expected = "an architecture of open_clip, a configuration .json or hf-hub:ORGANISATION/NAME"
                 problem = f"is {shown(architecture)}: expected {expected}{nearest(architecture, known)}"
                 yield Fault(f"weights.{name}.architecture", problem)
+
+
+def _impossible(sections: dict) -> Iterator[Fault]:
+    """What models are asked for that their architectures do not have."""
+    yield from (Fault(path, problem) for path, problem in impossible(sections))
 
 
 def _ambiguous_names(sections: dict) -> Iterator[Fault]:
@@ -427,6 +419,13 @@ _SETS = ("profile", "data", "image_sets", "rendered_sets", "finetune.image_set")
 # Checks of whole sections, with the paths that have to be sound for each.
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[dict], Iterator[Fault]]], ...] = (
     (("weights",), _unknown_architectures),
+    (
+        (
+            *("profile", "models", "weights", "protocol", "protocol_ablations", "crop_or_model"),
+            *("finetune.runs", "finetune.training_free"),
+        ),
+        _impossible,
+    ),
     (("models", "finetune.runs", "finetune.training_free"), _ambiguous_names),
     ((*_SETS, "finetune.offset_image_set"), _leaks),
     ((*_SETS, "finetune.offset_image_set", "finetune.n_validation", "finetune.runs"), _fine_tuning_sets),
@@ -449,6 +448,7 @@ def check_inputs(params: "Parameters", source: str | Path = "params.yaml") -> No
         *_missing_folders(sections),
         *_unusable_captions(sections),
         *_too_few_jpg_files(sections),
+        *_too_few_to_train_on(sections),
         *_missing_files(sections),
         *_missing_replicates(sections),
     ]
@@ -496,6 +496,19 @@ def _too_few_jpg_files(sections: dict) -> Iterator[Fault]:
             f"names {folder} with {n_files} files that end in .jpg and {len(rows)} captions: expected one for each"
         )
         yield Fault("finetune.image_set", f"{problem}, because `protocol.pairing` is order")
+
+
+def _too_few_to_train_on(sections: dict) -> Iterator[Fault]:
+    """A set to fine-tune on of which all panoramas would be held out, by fine-tuning or by matching."""
+    folder = Path(sections["finetune"]["image_set"])
+    rows = None if _rendered_name(sections, folder) else _read_rows(folder / "captions.csv")
+    matching = sections["capabilities"]["matching"]
+    held_out = {"finetune.n_validation": sections["finetune"]["n_validation"]}
+    if matching["models"]:
+        held_out["capabilities.matching.n_validation"] = matching["n_validation"]
+    for path, n_validation in held_out.items():
+        if rows is not None and n_validation >= len(rows):
+            yield Fault(path, f"is {n_validation}: expected less than the {len(rows)} panoramas of {folder}")
 
 
 def _read_rows(table: Path) -> list[dict] | None:

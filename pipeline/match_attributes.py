@@ -1,14 +1,15 @@
-"""Match the frozen embeddings of a model by small trained heads: do embeddings contain attributes that the cosine ignores?
+"""Match the frozen embeddings of a model by small trained heads: do embeddings contain what the cosine ignores?
 
 Reads results/PROFILE/models/MODEL, results/PROFILE/text_embeddings/MODEL.safetensors, the image sets, and the set that models are
-fine-tuned on: heads learn from crops of all its objects and answer the questions of pipeline/capabilities.py about the
-image sets. Writes results/PROFILE/measurements/matching/MODEL.parquet.
+fine-tuned on. Where its scenes are known, heads learn from crops of all its objects and answer the questions of
+pipeline/capabilities.py about the image sets; elsewhere they learn from perspective views and captions, and retrieve. Writes results/PROFILE/measurements/matching/MODEL.parquet.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from pipeline.capabilities import embed_crops, embed_views, object_yaws
 from pipeline.error_messages import report
 from pipeline.inputs import load_finetuning_set, load_probe_set, read_model
 from pipeline.outputs import read_text_embeddings, write_measurements
-from pipeline.parameters import Capabilities, Parameters, read_params
+from pipeline.parameters import Capabilities, Parameters, RenderedSet, read_params
 from pipeline.scenes import draw_scenes, read_scenes
 
 
@@ -38,7 +39,28 @@ def main(*arguments: str) -> None:
     model = parser.parse_args(arguments).model
     params = read_params()
     clip = replace(read_model(params, model), text_cache=read_text_embeddings(params, model))
-    write_measurements(list(match(params, clip)), params, "matching", model)
+    matched = match_captions if scenes_of_training(params) is None else match
+    write_measurements(list(matched(params, clip)), params, "matching", model)
+
+
+def match_captions(params: Parameters, clip: Clip) -> Iterator[pd.DataFrame]:
+    """Retrieval by every matcher on all image sets, trained on a perspective view and the caption of each panorama for fine-tuning."""
+    study, cue = params.capabilities, params.textual_probe.generic_cues[0]
+    pairs = embed_pairs(params, clip, load_finetuning_set(params, params.finetune.image_set), cue)
+    settings, matchers = study.matching.model_dump(exclude={"models"}), {}
+    for kind in MATCHERS:
+        matchers[kind] = new_matcher(kind, pairs[0].shape[1], seed=study.matching.seed)
+        train_matcher(matchers[kind], pairs, None, **settings)
+    for name in params.image_sets:
+        image_set = load_probe_set(params, name).head(study.n_images)
+        images, texts = embed_pairs(params, clip, image_set, cue)
+        yield matching(Evaluation(clip, name, image_set.table.image), matchers, images, {}, images, texts)
+
+
+def embed_pairs(params: Parameters, clip: Clip, image_set: ImageSet, cue: str) -> tuple[Tensor, Tensor]:
+    """Embeddings [N, D] of a perspective view of each panorama and of its caption with ``cue``."""
+    images = embed_views(params, clip, image_set)[0][PERSPECTIVE]
+    return images, embed_texts(clip, [prompt(cue, caption) for caption in image_set.table.caption])
 
 
 def match(params: Parameters, clip: Clip) -> Iterator[pd.DataFrame]:
@@ -58,9 +80,8 @@ def match(params: Parameters, clip: Clip) -> Iterator[pd.DataFrame]:
         evaluation, indices = Evaluation(clip, name, image_set.table.image), choose_objects(scenes, seed=study.seed)
         crop_embeds = embed_crops(params, clip, image_set, object_yaws(scenes, [[k] for k in indices]))
         question_embeds = embed_questions(clip, scenes, indices, cue, seed=study.seed)
-        perspective_embeds = embed_views(params, clip, image_set)[0][PERSPECTIVE]
-        text_embeds = embed_texts(clip, [prompt(cue, caption) for caption in image_set.table.caption])
-        yield matching(evaluation, matchers, crop_embeds, question_embeds, perspective_embeds, text_embeds)
+        pairs = embed_pairs(params, clip, image_set, cue)
+        yield matching(evaluation, matchers, crop_embeds, question_embeds, *pairs)
         for subset, captions in question_embeds.items():
             rank = true_rank(captions @ blind[subset])
             yield evaluation.measurements(CROP, "attributes", BLIND, rank, label=subset)
@@ -99,16 +120,14 @@ def blind_scorers(study: Capabilities, clip: Clip, scenes: Sequence[Scene], cue:
 
 
 def read_training_scenes(params: Parameters) -> tuple[list[Scene], ImageSet]:
-    """The scenes of the panoramas that models are fine-tuned on, and these panoramas, the validation panoramas among them.
-
-    ValueError where the pipeline does not render the set, so that its scenes are unknown.
-    """
+    """The scenes of the panoramas that models are fine-tuned on, and these panoramas, the validation panoramas among them."""
     panoramas = load_finetuning_set(params, params.finetune.image_set)
-    if panoramas.name not in params.rendered_sets:
-        raise ValueError(
-            f"finetune.image_set is {params.finetune.image_set}: expected one of rendered_sets, whose objects are known"
-        )
-    return draw_scenes(params.rendered_sets[panoramas.name], len(panoramas.table)), panoramas
+    return draw_scenes(scenes_of_training(params), len(panoramas.table)), panoramas
+
+
+def scenes_of_training(params: Parameters) -> RenderedSet | None:
+    """The recipe of the scenes that models are fine-tuned on; None where the pipeline does not render them."""
+    return params.rendered_sets.get(Path(params.finetune.image_set).name)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ The cell tagged `parameters` assigns literals, each followed by the key of param
     output = "figures/05_tradeoff"  # output   the folder FIGURES/NOTEBOOK
 
 A notebook whose metadata names a parameter, `"clip360": {"requires": KEY}`, does not apply to a profile where that is null or empty:
-then only its title is written, with a sentence that says so. Cells tagged `world` are left out where no world is rendered.
+then only its title is written, with a sentence that says so. A cell may name one likewise, or say `"unless": KEY`, and is left out
+where it does not apply. Where no world is rendered, cells tagged `world` are left out, and other cells reworded: `"photographs": {WORDS: OTHERS}`.
 A notebook that fails leaves its traceback in FIGURES/NOTEBOOK.failed.ipynb.
 """
 
@@ -126,9 +127,31 @@ def fill_parameters(source: str, sections: dict) -> str:
     return text.decode()
 
 
-def required_parameter(notebook: NotebookNode) -> str | None:
-    """The key of the parameter without which a notebook does not apply to a profile."""
-    return notebook.metadata.get("clip360", {}).get("requires")
+def applies(part: NotebookNode, sections: dict) -> bool:
+    """Does a notebook, or a cell, apply to a profile? Its metadata ``clip360`` may name a key of params.yaml.
+
+    It ``requires`` that the parameter is not empty, or stands ``unless`` it is not.
+    """
+    condition = part.metadata.get("clip360", {})
+    required, excluded = (condition.get(name) for name in ("requires", "unless"))
+    return not (required and not find_value(sections, required)) and not (excluded and find_value(sections, excluded))
+
+
+def conditions(notebook: NotebookNode) -> set[str]:
+    """The keys of params.yaml on which a notebook or cells of it depend."""
+    parts = [part.metadata.get("clip360", {}) for part in (notebook, *notebook.cells)]
+    return {part[name] for part in parts for name in ("requires", "unless") if name in part}
+
+
+def reword(cell: NotebookNode) -> None:
+    """Say of photographs what a cell says otherwise of the rendered world: its metadata holds the words and what takes their place.
+
+    ValueError where the cell does not have the words.
+    """
+    for words, others in cell.metadata.get("clip360", {}).get("photographs", {}).items():
+        if words not in cell.source:
+            raise ValueError(f"a cell does not say {words!r}, which its metadata `photographs` replaces: correct it")
+        cell.source = cell.source.replace(words, others)
 
 
 def reduce_to_title(notebook: NotebookNode, *, requires: str, profile: str) -> None:
@@ -142,13 +165,15 @@ def reduce_to_title(notebook: NotebookNode, *, requires: str, profile: str) -> N
 
 def prepare(notebook: NotebookNode, sections: dict, output: Path) -> None:
     """Fill in the parameters of a notebook, and take out what does not apply to the profile."""
-    requires = required_parameter(notebook)
-    if requires and not find_value(sections, requires):
-        reduce_to_title(notebook, requires=requires, profile=sections["profile"])
+    if not applies(notebook, sections):
+        reduce_to_title(notebook, requires=notebook.metadata.clip360.requires, profile=sections["profile"])
+    notebook.cells = [cell for cell in notebook.cells if applies(cell, sections)]
     if not sections[
         "training_pictures"
     ]:  # what is said of the rendered world is not said of other models and panoramas
         notebook.cells = [cell for cell in notebook.cells if "world" not in cell.metadata.get("tags", [])]
+        for cell in notebook.cells:
+            reword(cell)
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:02d}"
         if "parameters" in cell.metadata.get("tags", []):

@@ -11,17 +11,16 @@ from itertools import groupby
 import pandas as pd
 
 from clip360.data.image_set import ImageSet
-from clip360.evaluation.pretraining_evaluation import scene_category_phrases
 from clip360.evaluation.tradeoff import average_shifts, tradeoff_measurements, tradeoff_views
 from clip360.geometry.views import between_fractions, perspective_view, shift_fractions
 from clip360.models.clip import Clip
 from clip360.models.variants import variant
 from clip360.names import PERSPECTIVE
 from clip360.scoring.shifts import MIRROR, embed_distinct
+from pipeline.categories import category_phrases, read_categories
 from pipeline.finetuned import protocol_changes, read_training_panoramas
 from pipeline.inputs import load_probe_set, read_model
 from pipeline.parameters import Parameters
-from pipeline.scenes import read_scenes
 
 # The parameters of a training-free method that say how the network is used; their order is part of every result.
 NETWORK_USE = ("view", "positional_embedding", "canonical_yaw", "tokenisation", "pooling")
@@ -60,7 +59,7 @@ def measure_tradeoff(params: Parameters, clip: Clip, n_averaged: Mapping[str, in
     views = tradeoff_views(clip, fractions, control_view=control_view, n_averaged=n_averaged.values())
     for image_set in read_image_sets(params):
         single_pass = embed_distinct(clip, image_set, views, batch_size=params.compute.batch_size)
-        scenes = read_scenes(params, image_set)
+        categories, phrases = read_categories(params, image_set), category_phrases(params, image_set)
         for name, n in n_averaged.items():
             embeds = single_pass if n == 1 else average_shifts(single_pass, fractions, n_averaged=n)
             embeds = {
@@ -71,8 +70,8 @@ def measure_tradeoff(params: Parameters, clip: Clip, n_averaged: Mapping[str, in
                 image_set,
                 embeds,
                 generic_cue=params.textual_probe.generic_cues[0],
-                labels=scenes and [scene.category for scene in scenes],
-                classes=scene_category_phrases(),
+                labels=categories,
+                classes=phrases,
             )
 
 

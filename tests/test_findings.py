@@ -11,15 +11,17 @@ from clip360.figures.tables import read_table
 from clip360.stats.claims import HOLDS, REFUTED
 from pipeline.fill_pages import BLOCK, PAGES, VERDICT
 from pipeline.parameters import read_params
+from pipeline.run_notebook import applies
 
 PARAMS = read_params()
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 
 
 def claims_in(notebook: str) -> dict[str, bool]:
-    """The names of the claims that a notebook states, and whether it calls them open."""
+    """The names of the claims that a notebook states of the profile in use, and whether it calls them open."""
     cells = nbformat.read(Path("notebooks", f"{notebook}.ipynb"), as_version=4).cells
-    calls = (node for cell in cells if cell.cell_type == "code" for node in ast.walk(ast.parse(cell.source)))
+    code = [cell for cell in cells if cell.cell_type == "code" and applies(cell, PARAMS.model_dump())]
+    calls = (node for cell in code for node in ast.walk(ast.parse(cell.source)))
     claims = [node for node in calls if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Claim"]
     return {claim.args[0].value: any(word.arg == "open" for word in claim.keywords) for claim in claims}
 

@@ -13,19 +13,19 @@ from ruamel.yaml import YAML
 from pipeline.fill_pages import BLOCK, PAGES, fill
 from pipeline.parameters import read_params
 from pipeline.run_notebook import (
+    conditions,
     fill_parameters,
     find_value,
     parameters_source,
     prepare,
     read_parameters_cell,
     remove_traces,
-    required_parameter,
 )
 from tests.copies import environment
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 # What checks parameters and reports errors decides whether a stage runs, not what it writes.
-NO_DEPENDENCIES = {"__init__", "parameters", "checks", "error_messages", "parent"}
+NO_DEPENDENCIES = {"__init__", "parameters", "checks", "architectures", "error_messages", "parent"}
 
 
 def load(path: str | Path) -> dict:
@@ -137,7 +137,7 @@ def test_a_stage_names_the_parameters_that_it_reads(name):
     if notebooks:
         notebook = nbformat.read(notebooks[0], as_version=4)
         keys = {key.removesuffix(".*") for _, key in read_parameters_cell(parameters_source(notebook)).values()}
-        keys = {"figures" if key == "output" else key for key in keys} | {required_parameter(notebook)} - {None}
+        keys = {"figures" if key == "output" else key for key in keys} | conditions(notebook)
         redundant = {key for key in keys for other in keys if key.startswith(f"{other}.")}
         assert set(params) == keys - redundant
         return

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clip360.data.images import DataError, image_names, require_regular_file
 
+OPTIONAL = ("category", "cue")  # columns that a table may have beside image and caption
 INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}  # Unicode categories: control and format characters, separators
 
 
@@ -22,7 +23,7 @@ def is_blank(text: str) -> bool:
 
 
 def read_captions(path: Path) -> pd.DataFrame:
-    """The table at ``path``, all text: columns image, caption and maybe cue.
+    """The table at ``path``, all text: columns image, caption and maybe those of ``OPTIONAL``.
 
     Reads UTF-8, with or without the byte order mark that Excel writes. Every field is text, "NA" and "null" too; missing
     fields at the end of a row are empty. Raises DataError if the file is not such a table.
@@ -37,8 +38,9 @@ def read_captions(path: Path) -> pd.DataFrame:
     if not rows:
         raise DataError(path, "is empty", "expected a table with the columns image and caption")
     header = rows.pop(0)
-    if sorted(header) not in (["caption", "image"], ["caption", "cue", "image"]):
-        raise DataError(path, f"has the columns {', '.join(header)}", "expected image, caption and optionally cue")
+    if sorted(header) != sorted({"caption", "image"} | {name for name in header if name in OPTIONAL}):
+        problem = f"has the columns {', '.join(header)}"
+        raise DataError(path, problem, f"expected image, caption and optionally {' and '.join(reversed(OPTIONAL))}")
     if not rows:
         raise DataError(path, "has no rows", "expected one for each image")
     for number, row in enumerate(rows, 2):

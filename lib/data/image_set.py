@@ -1,8 +1,8 @@
 """An image set on disk: a folder with ``images/`` and ``captions.csv``, checked before use, read in batches.
 
 ``captions.csv`` (UTF-8) has the columns ``image`` (file name), ``caption`` (the content, without its format) and, if the
-set has its own, ``cue`` (the format cue, such as "360 panorama"). A name in it refers to a file in ``images/`` and nowhere
-else; such a file may be a link.
+set has its own, ``cue`` (the format cue, such as "360 panorama"); also, where it is known, ``category`` (of the scene, as a caption would
+name it: "a kitchen"). A name in it refers to a file in ``images/`` and nowhere else; such a file may be a link.
 """
 
 import shutil
@@ -30,7 +30,7 @@ JPEG = {"quality": 95, "subsampling": "4:4:4"}
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A checked image set: ``table`` has the columns image, caption and maybe cue, ``images`` is the folder of images."""
+    """A checked image set: ``table`` has the columns image, caption, maybe cue and category; ``images`` is the folder of images."""
 
     name: str
     folder: Path

@@ -132,6 +132,27 @@ def zero_shot_classification(
     return pd.concat(parts, ignore_index=True)
 
 
+def classify_categories(
+    evaluation: Evaluation,
+    image_embeds: Mapping[str, Tensor],
+    categories: Sequence[str],
+    phrases: Mapping[str, str],
+    cues: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
+    """Zero-shot classification of the category of each of N images (task ``scene_category``), of whose scene nothing else is known.
+
+    ``image_embeds`` maps each view to unit embeddings [N, D], ``cues`` to the cues of its prompts; ``phrases`` maps each class to its words.
+    """
+    parts = []
+    for view, embeds in image_embeds.items():
+        templates = [partial(prompt, cue) for cue in cues[view]]
+        classes = embed_classes(evaluation.clip, list(phrases.values()), templates)
+        parts.append(
+            evaluation.classification_measurements(view, "scene_category", embeds, classes, categories, list(phrases))
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
 def captions_of(
     scenes: Sequence[Scene] | None, captions: Sequence[str], *, captions_per_image: int, seed: int
 ) -> list[list[str]]:
@@ -246,15 +267,17 @@ def viewpoint_consistency(
     image_embeds: Mapping[float, Tensor],
     scene_categories: Sequence[str] | None,
     cue: str,
+    phrases: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """How an embedding changes with the viewpoint, and whether the scene and its category are still recognised.
 
     ``task`` is a key of CONSISTENCY_CONDITIONS; ``image_embeds`` maps the level (degrees of a shift, metres of a camera offset)
-    to unit embeddings [N, D]; ``scene_categories`` [N], where they are known, are classified with the prompt of ``cue``.
+    to unit embeddings [N, D]; ``scene_categories`` [N], where they are known, are classified with the prompt of ``cue``, among the keys of
+    ``phrases``, which maps them to their words (None: those of the rendered world).
     Measures: ``cosine`` with the same image at level 0; ``scene_rank``, the rank of that image among all images at level 0 by
     cosine, which does not depend on how similar different images are; ``rank`` of the right scene category.
     """
-    phrases = scene_category_phrases()
+    phrases = phrases or scene_category_phrases()
     classes = embed_classes(evaluation.clip, list(phrases.values()), [partial(prompt, cue)])
     add = partial(evaluation.measurements, view, task, condition=CONSISTENCY_CONDITIONS[task])
     parts = []

@@ -123,17 +123,20 @@ def view_cost_bars(table: pd.DataFrame, *, interval: str) -> Figure:
 def viewpoint_curves(
     table: pd.DataFrame, names: Mapping[str, str], *, named: Mapping[str, str], interval: str
 ) -> Figure:
-    """Same-scene hits (above) and zero-shot accuracy of the scene category (below) by camera offset or shift.
+    """Same-scene hits (above) and, where it is known, zero-shot accuracy of the scene category (below) by camera offset or shift.
 
     ``table`` is that of ``stats.capabilities.viewpoint_table``. The runs of ``named``, which maps each to its view, have intervals and the words that ``names`` gives for
     them; the others are grey. Colours are views, frozen models have full lines. ``interval`` says in words what the intervals are.
     """
     height, shape = 1.5, {"left": 0.5, "right": 1.75, "top": 0.25, "bottom": 0.62, "gaps": (0.15, 0.15)}
-    figure, axes = panels(2, len(VIEWPOINTS), heights=[height] * 2, sharex="col", sharey="row", **shape)
+    measured = set(zip(table.task, table["view"], strict=True))
+    viewpoints = {place: title for place, title in VIEWPOINTS.items() if place in measured}
+    hits = {measure: words for measure, words in HITS.items() if measure in table}
+    figure, axes = panels(len(hits), len(viewpoints), heights=[height] * len(hits), sharex="col", sharey="row", **shape)
     colours = view_colours(named.values())
-    for (task, view), column in zip(VIEWPOINTS, axes.T, strict=True):
+    for (task, view), column in zip(viewpoints, axes.T, strict=True):
         of_panel = table[(table.task == task) & (table["view"] == view)]
-        for axis, measure in zip(column, HITS, strict=True):
+        for axis, measure in zip(column, hits, strict=True):
             ends = []
             for model in [*(name for name in names if name not in named), *named]:
                 part = of_panel[of_panel.model == model]
@@ -149,12 +152,12 @@ def viewpoint_curves(
             if task == "shift_consistency":
                 axis.set_ylim(top=1.02)
                 label_ends(axis, ends, height=height)
-        column[0].set_title(VIEWPOINTS[task, view], fontsize=7)
-        column[1].locator_params(axis="x", nbins=3)
-        column[1].set_xlabel("metres" if task == "offset_consistency" else "degrees")
-    for row, words in zip(axes, HITS.values(), strict=True):
+        column[0].set_title(viewpoints[task, view], fontsize=7)
+        column[-1].locator_params(axis="x", nbins=3)
+        column[-1].set_xlabel("metres" if task == "offset_consistency" else "degrees")
+    for row, words in zip(axes, hits.values(), strict=True):
         row[0].set_ylabel(words)
-    axes[0, 2].set_xticks([0, 90, 180, 270])
+    axes[0, list(viewpoints).index(("shift_consistency", PANORAMA))].set_xticks([0, 90, 180, 270])
     add_note(figure, "grey: the other methods", interval)
     return figure
 

@@ -1,11 +1,13 @@
 """Findings in words: every claim with its verdict, its numbers and its limit, as Markdown."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from clip360.figures.style import image_set_label, method_words, run_label, view_label
+from clip360.stats.claims import Claim
 
 LABELS = {
     "model": run_label,
@@ -29,6 +31,15 @@ def findings_text(findings: pd.DataFrame) -> str:
     run's.
     """
     return "\n".join(_item(cases) for _, cases in findings.groupby("claim", sort=False))
+
+
+def not_run_text(claims: Sequence[Claim], findings: pd.DataFrame) -> str:
+    """A list of the claims of which the ``findings`` have no case, because this profile does not run what they speak of.
+
+    >>> not_run_text([Claim("a", "Cats are grey", "cats", "grey", "fraction")], pd.DataFrame({"claim": []}))
+    '- **Cats are grey.** Not run.'
+    """
+    return "\n".join(f"- **{claim.statement}.** Not run." for claim in claims if claim.name not in set(findings.claim))
 
 
 def _item(cases: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import open_clip
 import torch
+from open_clip.model import resize_pos_embed
 from PIL.Image import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -78,9 +79,7 @@ def load_clip(folder: str | Path, *, protocol: Protocol | None = None, device: s
         raise FileNotFoundError(f"{folder} holds no weights ({WEIGHTS} or {PICKLED}): fetch or train the model")
     overrides, device = _overrides(configuration, protocol), usable_device(device)
     try:
-        network, _, preprocess = open_clip.create_model_and_transforms(
-            f"local-dir:{folder}", device=device, **overrides
-        )
+        network, _, preprocess = _load(f"local-dir:{folder}", device=device, **overrides)
     except UNREADABLE as error:
         raise ValueError(
             f"the weights in {folder} do not fit its {CONFIGURATION} ({reason(error)}): fetch or train the model again"
@@ -106,13 +105,25 @@ def _clip(network: nn.Module, preprocess: Callable[[Image], Tensor], folder: Pat
     return Clip(folder.resolve().name, network.eval(), preprocess, tokenize, view, protocol)
 
 
+def _load(name: str, *, device: str, **overrides) -> tuple[nn.Module, Callable, Callable]:
+    """As open_clip's factory, but the positional embedding of a wide input is interpolated where it is stored in half precision, too."""
+    try:
+        return open_clip.create_model_and_transforms(name, device=device, **overrides)
+    except NotImplementedError:  # torch has no interpolation in half precision on a processor, where weights are read
+        weights = open_clip.create_model(name).state_dict()  # in float32
+        network, *transforms = open_clip.create_model_and_transforms(name, load_weights=False, **overrides)
+        resize_pos_embed(weights, network)
+        network.load_state_dict(weights)
+        return network.to(device), *transforms
+
+
 def _overrides(configuration: dict, protocol: Protocol) -> dict:
     """Arguments of open_clip's model factory by which the protocol overrides the model's configuration."""
     overrides: dict = {"image_resize_mode": RESIZE_MODES.get(protocol.view)}
     if protocol.view == "wide":
         vision = configuration["model_cfg"]["vision_cfg"]
         size = vision.get("image_size", 224)
-        if not isinstance(size, int) or "timm_model_name" in vision:
+        if not isinstance(size, int) or not isinstance(vision.get("layers", 12), int) or "timm_model_name" in vision:
             raise ValueError(
                 "protocol.view is wide, which needs a square ViT of open_clip: choose another view for this model"
             )

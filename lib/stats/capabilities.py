@@ -153,7 +153,7 @@ def attribute_table(
 
 def advantages(questions: pd.DataFrame, n_false_captions: Mapping[str, int]) -> pd.Series:
     """1 - 2 (rank - 1) / (number of false captions): 1 where the true caption is first, -1 where it is last, 0 on average by guessing."""
-    return 1 - 2 * (questions.value - 1) / questions.label.map(n_false_captions)
+    return 1 - 2 * (questions.value - 1) / questions.label.map(n_false_captions).astype(float)  # also of no questions
 
 
 def matching_table(

@@ -27,6 +27,8 @@ from clip360.scoring.shifts import MIRROR, embed_distinct
 from clip360.world.attribute_questions import choose_objects
 from clip360.world.vocabulary import COLOURS, SHAPES
 from pipeline.capabilities import embed_crops, embed_views, evaluate_image_set, object_yaws
+from pipeline.categories import category_phrases, read_categories
+from pipeline.match_attributes import embed_pairs, scenes_of_training
 from pipeline.parameters import Parameters
 from pipeline.plan.context import SAMPLE, Context
 from pipeline.plan.networks import FLOAT
@@ -99,7 +101,7 @@ def tradeoff(context: Context, rehearsal: Rehearsal, image_set: GreyPanoramas, n
     views = tradeoff_views(clip, fractions, control_view=control_view, n_averaged=n_averaged)
     with rehearsal.counted(few) as images:
         embed_distinct(clip, few, views, batch_size=SAMPLE)
-    scenes, embeds = read_scenes(params, image_set), torch.ones(len(image_set.table), WIDTH)
+    embeds = torch.ones(len(image_set.table), WIDTH)
     with rehearsal.counted() as texts:
         for _ in n_averaged:
             tradeoff_measurements(
@@ -107,8 +109,8 @@ def tradeoff(context: Context, rehearsal: Rehearsal, image_set: GreyPanoramas, n
                 image_set,
                 {key: embeds for key in (*(("shift", x) for x in (0.0, *fractions)), MIRROR, PERSPECTIVE)},
                 generic_cue=params.textual_probe.generic_cues[0],
-                labels=scenes and [scene.category for scene in scenes],
-                classes=scene_category_phrases(),
+                labels=read_categories(params, image_set),
+                classes=category_phrases(params, image_set),
             )
     return images[0] * (len(image_set.table) / SAMPLE) + texts[0]
 
@@ -149,13 +151,15 @@ def grey_viewpoints(params: Parameters, name: str) -> Iterator[None]:
 
 
 def match_attributes(context: Context, model: str) -> Work:
-    """Crops and questions of all objects of the panoramas for fine-tuning, and heads that are trained on them."""
+    """Crops and questions of all objects of the panoramas for fine-tuning, or their captions, and heads that are trained on them."""
     params, study, cue = context.params, context.params.capabilities, context.params.textual_probe.generic_cues[0]
     rehearsal = context.rehearsal(model)
     clip = replace(
         rehearsal.clip, text_cache=dict(evaluated(context, model).texts)
     )  # the frozen model has embedded them
     panoramas = context.sets.finetuning_set()
+    if scenes_of_training(params) is None:
+        return match_captions(context, model, rehearsal, panoramas)
     scenes = draw_scenes(params.rendered_sets[panoramas.name], len(panoramas.table))
     objects = [k for scene in scenes for k in range(len(scene.objects))]
     scene_of_crop = [scene for scene in scenes for _ in scene.objects]
@@ -179,12 +183,24 @@ def match_attributes(context: Context, model: str) -> Work:
     return context.costed(work + Work(head_steps=head_steps(context, len(objects))), model)
 
 
-def head_steps(context: Context, n_crops: int) -> int:
-    """Training steps of all matchers: two phases each, and one for the linear one that learns from captions alone."""
+def match_captions(context: Context, model: str, rehearsal: Rehearsal, panoramas: GreyPanoramas) -> Work:
+    """Perspective views and captions, of which the frozen model has embedded those of the image sets."""
+    params, cue, work = context.params, context.params.textual_probe.generic_cues[0], Work()
+    for image_set in (panoramas, *context.sets.probe_sets(params.capabilities.n_images)):
+        few = image_set.head(SAMPLE)
+        with rehearsal.counted(few) as found:
+            embed_pairs(params, replace(rehearsal.clip, text_cache={}), few, cue)
+        work += replace(found[0], text_passes=0) * (len(image_set.table) / SAMPLE)
+    steps = head_steps(context, len(panoramas.table), phases=1)
+    return context.costed(work + Work(head_steps=steps), model)
+
+
+def head_steps(context: Context, n_crops: int, *, phases: int = 2) -> int:
+    """Training steps of all matchers, in each phase; of two, the linear one has the first a second time."""
     study = context.params.capabilities.matching
     trained = [kind for kind in MATCHERS if list(new_matcher(kind, 4, seed=0).parameters())]
-    phases = 2 * len(trained) + 1
-    return phases * study.epochs * math.ceil((n_crops - study.n_validation) / study.batch_size)
+    trainings = phases * len(trained) + (phases - 1)
+    return trainings * study.epochs * math.ceil((n_crops - study.n_validation) / study.batch_size)
 
 
 def evaluate_pretraining(context: Context) -> Work:

@@ -10,10 +10,9 @@ from pipeline.parameters import PARAMS, Parameters, parse, read_text, validate
 from pipeline.plan.context import Context
 from pipeline.plan.estimate import WORK, work_of
 from pipeline.plan.image_sets import Assumed
-from pipeline.plan.limits import EVERY_STAGE, limits
+from pipeline.plan.limits import other_activations
 from pipeline.plan.rates import MEGA, Rates, seconds, workers_of
 from pipeline.plan.stages import stages_of
-from pipeline.plan.work import Work
 from pipeline.run_parallel import dependencies, dvc, stages_to_run
 
 GIGA, TERA = 1e9, 1e12
@@ -26,7 +25,7 @@ class Plan(NamedTuple):
 
     stages   one row a stage: stage, kind, cached (None where DVC knows nothing of this profile), the counts of ``Work``, seconds
     missing  folders of images that are not there, whose size was assumed
-    limits   what models cannot do
+    limits   what models do otherwise than they were trained
     """
 
     profile: str
@@ -39,27 +38,28 @@ class Plan(NamedTuple):
 
 
 def make_plan(params: Parameters, rates: Rates, assumed: Assumed, *, cached: set[str] | None = None) -> Plan:
-    """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it.
-
-    A stage that its model cannot run counts nothing. Raises ValueError where a model can run none.
-    """
+    """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it."""
     context, workers, rows = Context(params, assumed), workers_of(rates, params.compute.threads), []
-    found = limits(context)
-    blocked = {sentence.partition(":")[0] for sentence in found}
-    if EVERY_STAGE in blocked:
-        raise ValueError(next(sentence for sentence in found if sentence.startswith(EVERY_STAGE)))
     for stage in stages_of(params):
-        work = Work() if stage.name in blocked else work_of(context, stage)
+        work = work_of(context, stage)
         rows.append(
             {
                 "stage": stage.name,
                 "kind": stage.kind,
                 "cached": None if cached is None else stage.name in cached,
                 **asdict(work),
-                "seconds": 0.0 if stage.name in blocked else seconds(stage, work, rates, workers=workers),
+                "seconds": seconds(stage, work, rates, workers=workers),
             }
         )
-    return Plan(params.profile, pd.DataFrame(rows), sorted(context.sets.missing), assumed, found, rates, workers)
+    return Plan(
+        params.profile,
+        pd.DataFrame(rows),
+        sorted(context.sets.missing),
+        assumed,
+        other_activations(params),
+        rates,
+        workers,
+    )
 
 
 def cached_stages(params: Parameters) -> set[str] | None:
@@ -143,7 +143,7 @@ def describe(plan: Plan) -> str:
     if plan.limits:
         lines += [
             "",
-            "What the models cannot do, or do otherwise than they were trained:",
+            "What models do otherwise than they were trained:",
             *(f"- {line}" for line in plan.limits),
         ]
     return "\n".join(lines)

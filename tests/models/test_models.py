@@ -13,8 +13,17 @@ from safetensors.torch import save_file
 
 from clip360.data.prompts import prompt
 from clip360.geometry.views import perspective_view
-from clip360.models.clip import WEIGHTS, load_clip, new_clip, normalise, save_weights, write_configuration
+from clip360.models.clip import (
+    CONFIGURATION,
+    WEIGHTS,
+    load_clip,
+    new_clip,
+    normalise,
+    save_weights,
+    write_configuration,
+)
 from clip360.models.pretraining import count_images, mix_cues, train_clip, training_set
+from clip360.models.protocol import Protocol
 from clip360.scoring.clip_score import cue_measurements
 from clip360.scoring.embedding import embed_images, truncated
 from tests.small_clips import small_clip
@@ -45,6 +54,21 @@ def folder(tmp_path_factory) -> Path:
 
 def as_pil(image: torch.Tensor) -> Image.Image:
     return Image.fromarray(image.permute(1, 2, 0).numpy())
+
+
+def test_weights_in_half_precision_are_read_for_a_wide_input(folder, tmp_path):
+    """As the same numbers in float32, of which open_clip interpolates the positional embedding."""
+    state = {name: weight.half() for name, weight in load_clip(folder).network.state_dict().items()}
+    for name, weights in {"half": state, "full": {name: weight.float() for name, weight in state.items()}}.items():
+        (tmp_path / name).mkdir()
+        shutil.copy(folder / CONFIGURATION, tmp_path / name)
+        save_file(weights, tmp_path / name / WEIGHTS)
+    half, full = (load_clip(tmp_path / name, protocol=Protocol(view="wide"), device="cpu") for name in ("half", "full"))
+    expected, found = (clip.network.state_dict() for clip in (full, half))
+    assert (
+        all(torch.equal(found[name], weight) for name, weight in expected.items()) and found.keys() == expected.keys()
+    )
+    assert len(found["visual.positional_embedding"]) == 1 + 2 * (len(state["visual.positional_embedding"]) - 1)
 
 
 def test_a_saved_model_is_an_ordinary_checkpoint_of_open_clip(folder):

@@ -1,10 +1,11 @@
 """The profile `paper` from weights to tables, on random weights and synthetic panoramas.
 
-ViT-B-32 is fetched by its tag and scored; the whole pipeline runs on a small network, on panoramas of 64 x 128 pixels.
+ViT-B-32 is fetched by its tag and scored; all experiments of the profile run on a small network, on panoramas of 64 x 128 pixels.
 """
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -21,8 +22,12 @@ from clip360.data.image_set import load_image_set
 from clip360.models.clip import CONFIGURATION, WEIGHTS, load_clip, new_clip, write_configuration
 from clip360.models.weights import WeightSource, fetch_clip
 from clip360.reports.panorama_scores import score_panoramas
+from clip360.scoring.embedding import embed_texts, truncated
+from clip360.stats.adaptation_methods import FAMILIES
 from pipeline import score_probes
 from pipeline.error_messages import report
+from pipeline.parameters import parse
+from pipeline.profiles import compose
 from tests.copies import call, copy_repository, succeeds
 
 REPOSITORY = "timm/vit_base_patch32_clip_224.laion400m_e32"  # where open_clip fetches ViT-B-32, laion400m_e32
@@ -35,6 +40,14 @@ ARCHITECTURE = {
 }
 HEIGHT = 64  # of the panoramas
 COUNT = 12  # images in each set: more than tests of 7 shifts need at the level below
+PAPER = parse(compose("paper"), "paper")["finetune"]
+# Every method under every view, at the end and in the middle of the sweep over λ.
+RUNS = {
+    name: {key: value for key, value in run.items() if key != "epochs"} | {"model": MODEL}
+    for name, run in PAPER["runs"].items()
+    if run["lam"] in (0.5, 0.9, 1.0) and "epochs" not in run
+}
+TRAINING_FREE = {name: method | {"model": MODEL} for name, method in PAPER["training_free"][LISTED].items()}
 PROFILE = f"""
 extends: paper
 profile: made
@@ -48,17 +61,23 @@ inference: {{alpha: 0.05, n_bootstrap: 100}}
 visual_probe: {{n_curve_shifts: 8}}
 textual_probe: {{control_view: {{size: {HEIGHT}}}}}
 finetune:
+  n_validation: 8
   optimisation: {{epochs: 1}}
-  runs: !replace
-    made_attention_l050: {{model: {MODEL}, method: lora_attention, lam: 0.5, shift_range: [0.0, 1.0]}}
-  training_free: !replace {{}}
-protocol_ablations: {{models: [{MODEL}], n_images: {COUNT}, variants: !replace {{}}}}
+  runs: !replace {json.dumps(RUNS)}
+  training_free: !replace {json.dumps({MODEL: TRAINING_FREE})}
+adaptation: {{base_model: {MODEL}}}
+protocol_ablations:
+  models: [{MODEL}]
+  n_images: {COUNT}
+  variants: !replace {{squash: {{view: squash}}, other_activation: {{activation: quick_gelu}}, by_order: {{pairing: order}}}}
 crop_or_model:
   n_images: {COUNT}
-  views: [center_crop, squash]
+  views: [center_crop, squash, wide]
   n_shifts: 4
   n_windows: 4
   token_analysis: {{models: [{MODEL}], views: [squash], n_images: 2}}
+capabilities: {{matching: {{models: [{MODEL}], n_validation: 2, epochs: 2}}}}
+live_figure: {{n_panoramas: 2, n_yaws: 8}}
 own_panoramas: {{images: panoramas/360_real, model: results/made/models/{MODEL}, n_images: 4, n_shifts: 2}}
 """
 RELEASED = f"""
@@ -94,14 +113,17 @@ def write_set(folder: Path, seed: int, *, png: int | None = 3) -> None:
     """Panoramas of smooth noise, JPEG and one PNG (the number ``png``), one with a caption beyond 77 tokens."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
-    rows = []
+    rows, rooms = [], ("a kitchen", "a hall")
     for k in range(COUNT):
         name = f"room {k}.png" if k == png else f"szene_ä{k}.jpg"
         low = Image.fromarray(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8))
         low.resize((2 * HEIGHT, HEIGHT), Image.Resampling.BICUBIC).save(folder / "images" / name, quality=95)
         rows.append({"image": name, "caption": " ".join(f"thing {k}{j}" for j in range(60 if k == 5 else 3))})
     cues = ["360 panorama", "360 photo"] * (COUNT // 2)
-    pd.DataFrame(rows).assign(cue=cues).to_csv(folder / "captions.csv", index=False)
+    table = pd.DataFrame(rows).assign(cue=cues)
+    if folder.name == "360_real":  # the only set whose categories are known
+        table["category"] = [rooms[k % 2] for k in range(COUNT)]
+    table.to_csv(folder / "captions.csv", index=False)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +149,8 @@ def paper(tmp_path_factory, offline) -> Path:
     for name, text in (("made", PROFILE), ("made_released", RELEASED)):
         (folder / "profiles" / f"{name}.yaml").write_text(text)
     succeeds(call(folder, "python", "-m", "pipeline.profiles", "made"))
+    computed = succeeds(call(folder, sys.executable, "-m", "tests.stages_in_one_process", **offline))
+    succeeds(call(folder, "dvc", "commit", "--force", *re.findall("^ran (.+)$", computed, re.MULTILINE)))
     succeeds(call(folder, sys.executable, "-m", "pipeline.run_parallel", **offline))
     return folder
 
@@ -158,34 +182,119 @@ def scored(paper: Path, profile: str, model: str, image_set: str, shift: float) 
     return dict(zip(rows.image, rows.value, strict=True))
 
 
-def test_one_command_writes_every_table_and_figure(paper):
+TABLES = (
+    *(
+        "01_textual_probe/cue_tests",
+        "02_visual_shift_probe/shift_tests",
+        "03_statistics/verdicts",
+        "04_lora_finetuning/training",
+    ),
+    *("05_tradeoff/tradeoff", "05b_protocol_ablations/protocol_ablations", "06_crop_or_model/variance_decomposition"),
+    *("07_adaptation_methods/dominance", "08_capabilities/zero_shot_classification", "08_capabilities/matching"),
+    *(
+        "08_capabilities/viewpoint_consistency",
+        "08b_adaptation_costs/capability_changes",
+        "09_score_your_panoramas/scores",
+    ),
+    "10_claims/claims",
+)
+
+
+def test_all_experiments_end_in_tables_and_notebooks(paper):
     figures = paper / "results/made/figures"
-    expected = {
-        *(
-            "01_textual_probe/cue_tests",
-            "02_visual_shift_probe/shift_tests",
-            "03_statistics/normality",
-            "03_statistics/verdicts",
-        ),
-        *(
-            "05_tradeoff/tradeoff",
-            "05b_protocol_ablations/protocol_ablations",
-            "06_crop_or_model/variance_decomposition",
-        ),
-        *("09_score_your_panoramas/scores", "10_claims/claims"),
-    }
-    assert all((figures / f"{table}.csv").is_file() for table in expected)
-    assert len(list(figures.glob("*/*.png"))) >= 12
+    assert [table for table in TABLES if not (figures / f"{table}.csv").is_file()] == []
+    assert len(list(figures.glob("*/*.png"))) >= 20 and (figures / "live/index.html").is_file()
     notebooks = {path.stem: path.read_text() for path in figures.glob("*/*.ipynb")}
     assert notebooks.keys() == {path.stem for path in (paper / "notebooks").glob("*.ipynb")}
-    assert not any("In the rendered world" in text for text in notebooks.values())
     empty = {name for name, text in notebooks.items() if "which the profile `made` leaves empty" in text}
-    assert {"00_world", "00b_pretraining", "06b_panorama_fraction", "07_adaptation_methods", "08_capabilities"} == empty
+    assert {"00_world", "00b_pretraining", "06b_panorama_fraction"} == empty
     assert all([path.name for path in (figures / name).iterdir()] == [f"{name}.ipynb"] for name in empty)
     claims = pd.read_csv(figures / "10_claims/claims.csv")
-    assert set(claims.image_set) == {"360_real", "360_syn"} and len(claims) >= 8
+    assert set(claims.image_set) == {"360_real", "360_syn"} and set(claims.claim) == {"cues", "shifts", "gain", "cost"}
     assert "Data and pipelines are up to date." in call(paper, "dvc", "status").stdout
     assert not call(paper, "git", "diff", "--stat", "--", "README.md", "figures").stdout
+
+
+def test_notebooks_say_nothing_of_the_rendered_world(paper):
+    """And a claim about runs that the profile lacks says so."""
+    figures = paper / "results/made/figures"
+    notebooks = {path.stem: path.read_text() for path in figures.glob("*/*.ipynb")}
+    said = ("In the rendered world", "48 × 48", "four-layer", "four layers", "at our rate", "192 images", "192 scenes")
+    assert [(name, words) for name, text in notebooks.items() for words in said if words in text] == []
+    assert "makes different images alike.** Not run." in notebooks["05_tradeoff"]
+    assert "need scenes that are known exactly" in notebooks["08_capabilities"]
+
+
+def test_every_family_of_methods_is_compared_and_one_run_of_each_method_chosen(paper):
+    methods = pd.read_csv(paper / "results/made/figures/07_adaptation_methods/methods.csv")
+    assert set(methods.method_family) == set(FAMILIES)
+    assert methods[methods.chosen].method.is_unique and set(methods[methods.chosen].method) == set(methods.method)
+    assert {"distilled, squash", "distilled_tower, squash", "omniview", "linear_head", "mlp_head"} <= set(
+        methods.method
+    )
+    assert {f"average_{n}" for n in (2, 4, 8, 16)} <= set(methods.method)
+    assert {f"single_pass, {view}" for view in ("squash", "letterbox", "wide", "multi_view")} <= set(methods.method)
+    zero_shot = methods.zero_shot_change.notna()
+    assert zero_shot.all(), "of the set with categories"
+
+
+def test_zero_shot_classification_is_that_of_open_clip(paper):
+    """On the set with the column category, of panoramas, by the ensemble of its format cues."""
+    folder, model = paper / "panoramas/360_real", f"local-dir:{paper / 'made'}"
+    network, _, preprocess = open_clip.create_model_and_transforms(model)
+    tokenize, table = open_clip.get_tokenizer(model), pd.read_csv(folder / "captions.csv")
+    rooms, unit = sorted(set(table.category)), torch.nn.functional.normalize
+    with torch.no_grad():
+        prompts = [[f"This is a {cue} of {room}" for cue in table.cue.unique()] for room in rooms]
+        classes = torch.stack([unit(network.encode_text(tokenize(texts))).mean(0) for texts in prompts])
+        images = torch.stack([preprocess(Image.open(folder / "images" / name).convert("RGB")) for name in table.image])
+        scores = unit(network.eval().encode_image(images)) @ unit(classes).T
+    expected = [rooms[k] == room for k, room in zip(scores.argmax(1).tolist(), table.category, strict=True)]
+    measured = pd.read_parquet(paper / f"results/made/measurements/capabilities/{MODEL}.parquet")
+    rows = measured[
+        (measured.task == "scene_category") & (measured["view"] == "panorama") & (measured.measure == "rank")
+    ]
+    assert set(rows.image_set) == {"360_real"} and list(rows.image) == table.image.tolist()
+    assert [value <= 1 for value in rows.value] == expected
+
+
+def test_fine_tuning_by_two_processes_survives_the_death_of_one(paper, tmp_path):
+    """Started again it continues after the last epoch, and ends with the same bytes."""
+    params = paper / "params.yaml"
+    before = params.read_text()
+    once, often = "optimisation: {epochs: 1, batch_size: 16,", "optimisation: {epochs: 30, batch_size: 2,"
+    assert before.count(once) == 1
+    params.write_text(before.replace(once, often))
+    kept = shutil.copytree(paper / "results/made/finetuned", tmp_path / "kept")
+    succeeds(call(paper, sys.executable, "-m", "tests.killed_workers", "paper_attention_l050", str(tmp_path)))
+    params.write_text(before)
+    shutil.copytree(kept, paper / "results/made/finetuned", dirs_exist_ok=True)
+    undisturbed, killed = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "undisturbed", tmp_path / "killed")
+    )
+    assert undisturbed == killed and undisturbed
+
+
+def test_a_long_clip_checkpoint_reads_248_tokens(tmp_path, monkeypatch):
+    """By the lines of docs/running.md, on a small network."""
+    code = re.search(r"```python\n(import json.*?)```", Path("docs/running.md").read_text(), re.DOTALL)[1]
+    long = ARCHITECTURE | {"text_cfg": ARCHITECTURE["text_cfg"] | {"context_length": 248}}
+    write_configuration(tmp_path / "random", long)
+    state = new_clip(tmp_path / "random", seed=0, device="cpu").network.state_dict()
+    torch.save(state | {"positional_embedding_res": 2 * state["positional_embedding"]}, tmp_path / "longclip-B.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(open_clip, "get_model_config", lambda _: json.loads(json.dumps(ARCHITECTURE)))
+    exec(code, {})
+    source = WeightSource(f"long_clip/{CONFIGURATION}", "long_clip/longclip-B.safetensors")
+    fetch_clip(tmp_path / "long", source)
+    clip = load_clip(tmp_path / "long", device="cpu")
+    found, before = clip.network.positional_embedding, state["positional_embedding"]
+    assert torch.equal(found[:20], before[:20]) and torch.equal(found[20:], 2 * before[20:])
+    words = ["thing"] * 200
+    assert not truncated(clip, [" ".join(words)]) and truncated(clip, [" ".join(words * 2)])
+    first, last = embed_texts(clip, [" ".join(words), " ".join([*words[:-1], "other"])])
+    assert not torch.allclose(first, last)
 
 
 @pytest.fixture

@@ -271,11 +271,6 @@ def test_an_image_set_in_data_is_not_for_fine_tuning_and_for_probing():
     assert path_in(reported) == "finetune.image_set"
 
 
-def test_attribute_matching_needs_fine_tuning_panoramas_whose_scenes_are_known():
-    (reported,) = messages(changed("finetune.image_set", "panoramas/real"))
-    assert "`capabilities.matching.models` is [" in reported and "expected [], because `finetune.image_set`" in reported
-
-
 @pytest.mark.parametrize(("key", "value"), [("seed", 8), ("split", "train"), ("environment", "indoor")])
 def test_the_second_viewpoint_shows_the_scenes_of_the_training_panoramas(key, value):
     (reported,) = messages(changed(f"rendered_sets.finetune_moved.{key}", value))
@@ -337,10 +332,34 @@ def test_a_generic_cue_is_not_a_format_cue():
     assert path_in(reported) == "training_pictures.generic_cues[1]"
 
 
+def test_what_a_model_cannot_do_is_reported():
+    """For each parameter that asks for it, before any weights are fetched."""
+    sections = parse(compose("modern"), "modern")
+    assert not messages(sections)
+    model = "siglip2_b_16"
+    run = {"model": model, "method": "lora_attention", "lam": 0.5, "shift_range": [0.0, 1.0]}
+    circular = {"model": model, "method": "circular_positional_embedding", "positional_embedding": "circular"}
+    sections["crop_or_model"] |= {
+        "views": ["squash", "wide"],
+        "token_analysis": {"models": [model], "views": ["squash"], "n_images": 16},
+    }
+    sections["finetune"]["runs"]["mine"] = run
+    sections["finetune"]["training_free"][model] = {"mine_too": circular}
+    reported = messages(sections)
+    assert any("`crop_or_model.views[1]` has the view wide" in m and model in m for m in reported)
+    assert any(
+        "`crop_or_model.token_analysis.models[0]` is siglip2_b_16, whose image tower has no" in m for m in reported
+    )
+    assert any("`finetune.runs.mine.method` is lora_attention, which trains parts that" in m for m in reported)
+    assert any(f"`finetune.training_free.{model}.mine_too.positional_embedding` is circular" in m for m in reported)
+    run["method"] = "distilled_tower"
+    assert not any("finetune.runs" in m for m in messages(sections))
+
+
 def test_architectures_are_those_of_the_installed_open_clip():
     import open_clip
 
-    assert checks.open_clip_architectures() == set(open_clip.list_models())
+    assert checks.open_clip_architectures().keys() == set(open_clip.list_models())
     for architecture, pretrained in (("ViT-B-32", "openai"), ("mine.json", "mine.pt")):
         assert not messages(changed("weights.mine", {"architecture": architecture, "pretrained": pretrained}))
     assert not messages(changed("weights.mine", {"architecture": "hf-hub:us/small", "revision": "0" * 40}))
@@ -503,10 +522,20 @@ def test_an_image_set_needs_enough_images_and_cues_that_are_not_generic(place):
     assert not any("image_sets" in message for message in input_messages(WORLD)), "the loading stage reports it"
 
 
+def test_panoramas_are_left_to_train_on(place):
+    """Of a set that is not rendered, whose size only its table says."""
+    sections = changed("finetune.image_set", "panoramas/train")
+    write_captions("panoramas/train", 128)
+    reported = [message for message in input_messages(sections) if "n_validation" in message]
+    assert len(reported) == 2 and all("expected less than the 128 panoramas of panoramas/train" in m for m in reported)
+    write_captions("panoramas/train", 129)
+    (reported,) = [message for message in input_messages(sections) if "n_validation" in message]
+    assert "`capabilities.matching.n_validation` is 256" in reported
+
+
 def test_fine_tuning_by_order_needs_a_jpg_file_for_each_caption(place):
     """As the released training, which lists no others; reported before any stage runs."""
     sections = changed("finetune.image_set", "panoramas/train")
-    sections["capabilities"]["matching"]["models"] = []  # which needs known scenes
     write_captions("panoramas/train", 3)
     images = Path("panoramas/train/images")
     for name in ("0.jpg", "1.jpg", "2.png"):
