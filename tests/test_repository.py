@@ -151,11 +151,11 @@ def test_a_stage_names_the_parameters_that_it_reads(name):
     assert named <= read and read_here <= named | {"profile", "compute"}
 
 
-def test_the_checksums_are_those_of_all_notebooks_and_of_the_live_figure():
+def test_the_checksums_are_those_of_all_notebooks_and_pages():
     outputs = {next(iter(out)) for stage in STAGES.values() for out in stage.get("outs", []) if isinstance(out, dict)}
     folders = {out for out in outputs if not Path(out).suffix and "replicates" not in out}
     assert folders <= set(STAGES["checksums"]["deps"])
-    assert {Path(out).name for out in folders} == {path.stem for path in NOTEBOOKS} | {"live"}
+    assert {Path(out).name for out in folders} == {path.stem for path in NOTEBOOKS} | {"live", "cards"}
 
 
 def test_every_stage_of_the_lock_file_exists():

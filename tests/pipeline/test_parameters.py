@@ -81,7 +81,9 @@ def test_parameters_are_typed_and_frozen():
 def test_a_profile_without_a_rendered_world_has_no_training_pictures():
     for empty in ({}, None):
         sections = changed("pretraining.models", {}) | {"training_pictures": empty}
-        unreferenced = {"weights": {name: {"architecture": "RN50", "pretrained": "openai"} for name in WORLD["models"]}}
+        unreferenced = {
+            "weights": {name: {"architecture": "ViT-B-32", "pretrained": "openai"} for name in WORLD["models"]}
+        }
         params = validate(sections | unreferenced, SOURCE)
         assert params.training_pictures is None
 
@@ -154,7 +156,7 @@ FAULTS = {
     "own_panoramas.adapter": ("results/world/finetuned/p03_omnivew", "; did you mean p03_omniview?"),
     "crop_or_model.scenes.world_outdor": (WORLD["crop_or_model"]["scenes"]["world_outdoor"], "did you mean world_outdoor?"),
     "adaptation.base_model": ("clip_p33", "is 'clip_p33': expected one of clip_p00, "),
-    "replicates.other_machines": ({"replicate1_native": "replicate9"}, "is 'replicate9': expected a name of `replicates.names`"),
+    "replicates.other_machines": ({"replicate1_native": "replicate9"}, "is 'replicate9': expected one of replicate1, replicate2"),
     "weights.clip_new": ({"architecture": "hf-hub:us/small"}, "also `revision` for a model of a hub"),
     "weights.clip_p03": ({"architecture": "ViT-B-32", "pretrained": "openai"}, "expected no model that `pretraining` trains"),
     "pretraining.n_images": (17_000, "no more of either kind than `training_pictures` has"),
@@ -496,7 +498,7 @@ def test_missing_inputs_are_reported_all_at_once(place):
 
 
 def test_a_replicate_needs_a_profile_and_the_tables_of_all_stages(place):
-    sections = changed("replicates.names", ["mine"])
+    sections = changed("replicates", WORLD["replicates"] | {"names": ["mine"], "other_machines": {}})
     assert any("`replicates.names[0]` is 'mine', which is not a profile" in text for text in input_messages(sections))
     (place / "profiles").mkdir(exist_ok=True)
     (place / "profiles/mine.yaml").touch()
