@@ -80,7 +80,9 @@ def test_parameters_are_typed_and_frozen():
 def test_a_profile_without_a_rendered_world_has_no_training_pictures():
     for empty in ({}, None):
         sections = changed("pretraining.models", {}) | {"training_pictures": empty}
-        unreferenced = {"weights": {name: {"architecture": "RN50", "pretrained": "openai"} for name in WORLD["models"]}}
+        unreferenced = {
+            "weights": {name: {"architecture": "ViT-B-32", "pretrained": "openai"} for name in WORLD["models"]}
+        }
         params = validate(sections | unreferenced, SOURCE)
         assert params.training_pictures is None
 
