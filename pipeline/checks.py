@@ -499,16 +499,20 @@ def _too_few_jpg_files(sections: dict) -> Iterator[Fault]:
 
 
 def _too_few_to_train_on(sections: dict) -> Iterator[Fault]:
-    """A set to fine-tune on of which all panoramas would be held out, by fine-tuning or by matching."""
+    """A set to fine-tune on of which too few panoramas are left once others are held out, by fine-tuning or by matching."""
     folder = Path(sections["finetune"]["image_set"])
     rows = None if _rendered_name(sections, folder) else _read_rows(folder / "captions.csv")
-    matching = sections["capabilities"]["matching"]
-    held_out = {"finetune.n_validation": sections["finetune"]["n_validation"]}
-    if matching["models"]:
-        held_out["capabilities.matching.n_validation"] = matching["n_validation"]
-    for path, n_validation in held_out.items():
-        if rows is not None and n_validation >= len(rows):
-            yield Fault(path, f"is {n_validation}: expected less than the {len(rows)} panoramas of {folder}")
+    if rows is None:
+        return
+    matching, required = sections["capabilities"]["matching"], _required_images(sections)
+    n_validation = sections["finetune"]["n_validation"]
+    if len(rows) - n_validation < required:
+        problem = f"is {n_validation}: expected at most {max(len(rows) - required, 0)} of the {len(rows)} panoramas of {folder}"
+        reason = f"because with less than {required} to train on no signed-rank test of the trade-off can reject"
+        yield Fault("finetune.n_validation", f"{problem}, {reason}")
+    if matching["models"] and matching["n_validation"] >= len(rows):
+        problem = f"is {matching['n_validation']}: expected less than the {len(rows)} panoramas of {folder}"
+        yield Fault("capabilities.matching.n_validation", problem)
 
 
 def _read_rows(table: Path) -> list[dict] | None:

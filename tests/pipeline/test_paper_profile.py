@@ -109,20 +109,20 @@ def write_weights(path: Path, network: torch.nn.Module) -> None:
     save_file(network.half().state_dict(), path)  # half the bytes
 
 
-def write_set(folder: Path, seed: int, *, png: int | None = 3) -> None:
+def write_set(folder: Path, seed: int, *, count: int = COUNT, png: int | None = 3) -> None:
     """Panoramas of smooth noise, JPEG and one PNG (the number ``png``), one with a caption beyond 77 tokens."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     rows, rooms = [], ("a kitchen", "a hall")
-    for k in range(COUNT):
+    for k in range(count):
         name = f"room {k}.png" if k == png else f"szene_ä{k}.jpg"
         low = Image.fromarray(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8))
         low.resize((2 * HEIGHT, HEIGHT), Image.Resampling.BICUBIC).save(folder / "images" / name, quality=95)
         rows.append({"image": name, "caption": " ".join(f"thing {k}{j}" for j in range(60 if k == 5 else 3))})
-    cues = ["360 panorama", "360 photo"] * (COUNT // 2)
+    cues = ["360 panorama", "360 photo"] * (count // 2)
     table = pd.DataFrame(rows).assign(cue=cues)
     if folder.name == "360_real":  # the only set whose categories are known
-        table["category"] = [rooms[k % 2] for k in range(COUNT)]
+        table["category"] = [rooms[k % 2] for k in range(count)]
     table.to_csv(folder / "captions.csv", index=False)
 
 
@@ -143,7 +143,10 @@ def paper(tmp_path_factory, offline) -> Path:
     folder = copy_repository(tmp_path_factory.mktemp("paper"), profile="world")
     for seed, name in enumerate(("360_real", "360_syn", "360_train")):
         # By order, fine-tuning counts files that end in .jpg alone.
-        write_set(folder / "panoramas" / name, seed, png=None if name == "360_train" else 3)
+        if name == "360_train":
+            write_set(folder / "panoramas" / name, seed, count=16, png=None)  # half of them for validation
+        else:
+            write_set(folder / "panoramas" / name, seed)
     write_configuration(folder / "made", ARCHITECTURE)
     write_weights(folder / "made" / WEIGHTS, new_clip(folder / "made", seed=0, device="cpu").network)
     for name, text in (("made", PROFILE), ("made_released", RELEASED)):
