@@ -36,7 +36,7 @@ from pipeline.finetuned import (
 )
 from pipeline.inputs import read_model
 from pipeline.outputs import folder_written_at_once, written_at_once
-from pipeline.parameters import Parameters, read_params
+from pipeline.parameters import Parameters, Run, read_params
 
 
 def main(*arguments: str) -> None:
@@ -59,11 +59,7 @@ def finetune(params: Parameters, name: str) -> None:
             f"{parameter} is multi_view: fine-tuning needs one image for each panorama, choose another view"
         )
     recipe = recipe_of(params, run)
-    training, _ = read_training_panoramas(params)
-    viewpoints = [training]
-    if find_method(run.method).uses_offset:
-        viewpoints.append(read_offset_panoramas(params, training))
-    objective = make_objective(clip, recipe, viewpoints, batch_size=params.compute.batch_size)
+    objective = read_objective(params, run, clip)
     clip = find_method(run.method).attach(clip, **recipe.lora)
 
     writes = PartialState(cpu=clip.device.type == "cpu").is_main_process  # of several processes, one
@@ -77,6 +73,15 @@ def finetune(params: Parameters, name: str) -> None:
         write_run(clip, objective, recipe, folder, name=name, image_set=params.finetune.image_set, metrics=metrics)
         with written_at_once(params.results / "seconds" / f"{name}.txt") as path:
             path.write_text(f"{seconds:.1f}\n", encoding="utf-8")
+
+
+def read_objective(params: Parameters, run: Run, clip: Clip) -> Objective:
+    """The objective of a run on its panoramas; the frozen model ``clip`` gives the reference."""
+    training, _ = read_training_panoramas(params)
+    viewpoints = [training]
+    if find_method(run.method).uses_offset:
+        viewpoints.append(read_offset_panoramas(params, training))
+    return make_objective(clip, recipe_of(params, run), viewpoints, batch_size=params.compute.batch_size)
 
 
 def train(clip: Clip, objective: Objective, params: Parameters, *, log_folder: Path, optimisation: dict) -> dict:
