@@ -39,6 +39,11 @@ class PlannedSets:
     def finetuning(self) -> tuple[GreyPanoramas, GreyPanoramas | None]:
         """The panoramas that models are fine-tuned on, and those that runs are chosen by, None where there are none."""
         panoramas, n_validation = self.finetuning_set(), self.params.finetune.n_validation
+        if len(panoramas.table) <= n_validation:
+            raise ValueError(
+                f"--images is {len(panoramas.table)}: expected more than the {n_validation} panoramas of `finetune.n_validation`, so that"
+                " some are left to train on"
+            )
         last = replace(panoramas, name=VALIDATION, table=panoramas.table.tail(n_validation))
         return panoramas.head(len(panoramas.table) - n_validation), last if n_validation else None
 
