@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from clip360.stats.inference import Inference
-from clip360.stats.replicates import this_run_and_replicates
+from clip360.stats.replicates import over_replicates, this_run_and_replicates
 
 HOLDS, REFUTED, UNDECIDED = "holds", "refuted", "undecided"
 COLUMNS = ["claim", "statement", "verdict", "case", "unit", "value", "low", "high"]
-COLUMNS += ["replicates", "mean", "mean_low", "mean_high", "spread", "case_verdict", "limit"]
+COLUMNS += ["replicates", "mean", "mean_low", "mean_high", "spread", "case_verdict", "above", "below", "limit"]
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ class Claim:
 
     def verdict(self, low: float, high: float) -> str:
         """The verdict on an interval; a number that is not defined (NaN), such as a ratio to nothing, decides nothing."""
-        if low > self.above and high < self.below:
-            return HOLDS
-        return REFUTED if high < self.above or low > self.below else UNDECIDED
+        return decide(low, high, self.above, self.below)
 
 
 def judge(
@@ -81,7 +79,7 @@ def judge(
     ``unit``, ``limit``  of the claim
     ``value``, ``low``, ``high``  of this run, with its bootstrap interval over images; NaN where only replicates have the case
     ``replicates``, ``mean``, ``mean_low``, ``mean_high``, ``spread``  as by ``this_run_and_replicates``
-    ``case_verdict``  the verdict on the case
+    ``case_verdict``  the verdict on the case; ``above``, ``below``  the claim's bounds
 
     A claim of which neither this run nor a replicate has a case, since it speaks of other models, is left out.
     """
@@ -93,9 +91,34 @@ def judge(
             verdicts = [claim.verdict(low, high) for low, high in zip(cases.mean_low, cases.mean_high, strict=True)]
             case = [", ".join(f"{key}={row[key]}" for key in claim.by) for row in cases.to_dict("records")]
             of_claim = {"claim": claim.name, "statement": claim.statement, "verdict": whole(verdicts)}
-            cases = cases.assign(**of_claim, case=case, unit=claim.unit, case_verdict=verdicts, limit=claim.limit)
+            of_claim |= {"unit": claim.unit, "above": claim.above, "below": claim.below, "limit": claim.limit}
+            cases = cases.assign(**of_claim, case=case, case_verdict=verdicts)
             parts.append(cases[[*COLUMNS, *claim.by]])
     return pd.concat(parts, ignore_index=True)
+
+
+def judge_elsewhere(findings: pd.DataFrame, runs: Sequence[pd.DataFrame], *, inference: Inference) -> pd.Series:
+    """The verdict on each claim over other runs: index ``claim``, values verdicts.
+
+    ``findings`` is a table of ``judge``, ``runs`` are those of two or more replicates, of which ``value`` counts.
+    """
+    keys = ["claim", "case"]
+    asked = findings[[*keys, "above", "below"]]
+    values = [asked[keys].merge(run[[*keys, "value"]], on=keys) for run in runs]
+    cases = over_replicates(values, keys, inference=inference).merge(asked, on=keys)
+    ends = zip(cases.mean_low, cases.mean_high, cases.above, cases.below, strict=True)
+    return pd.Series([decide(*of_case) for of_case in ends], cases.claim).groupby(level=0, sort=False).agg(whole)
+
+
+def decide(low: float, high: float, above: float, below: float) -> str:
+    """The verdict on an interval that should lie between two numbers; NaN decides nothing.
+
+    >>> decide(1.0, 2.0, 0.0, 3.0), decide(1.0, 2.0, 1.5, 3.0), decide(1.0, 2.0, 2.5, 3.0)
+    ('holds', 'undecided', 'refuted')
+    """
+    if low > above and high < below:
+        return HOLDS
+    return REFUTED if high < above or low > below else UNDECIDED
 
 
 def whole(verdicts: Sequence[str]) -> str:

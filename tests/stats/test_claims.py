@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from clip360.figures.findings import findings_text
-from clip360.stats.claims import HOLDS, REFUTED, UNDECIDED, Claim, judge
+from clip360.stats.claims import HOLDS, REFUTED, UNDECIDED, Claim, judge, judge_elsewhere
 from clip360.stats.inference import Inference
 from clip360.stats.replicates import over_replicates
 
@@ -108,3 +108,18 @@ def test_findings_are_written_with_their_numbers_and_verdicts():
     first, second = findings_text(findings).split("\n")
     assert first == "- **Cues gain.** Holds in the mean over 3 replicates (points): m, set0 2 [2, 2.1], this run 1."
     assert "**Refuted**" in second and second.endswith("Small sets.")
+
+
+def test_claims_are_judged_over_other_runs():
+    table = pd.DataFrame({"model": ["a", "b"], "value": [1.0, 1.0], "value_low": 0.9, "value_high": 1.1})
+    claims = [
+        Claim("positive", "Both are positive", "t", "value", "", by=("model",), above=0.0),
+        Claim("small", "Both are small", "t", "value", "", by=("model",), below=5.0),
+    ]
+    kept = [table.assign(value=table.value + noise) for noise in (-0.01, 0.0, 0.01)]
+    findings = judge(claims, {"t": [table, *kept]}, inference=INFERENCE)
+    assert set(findings.verdict) == {HOLDS}
+    runs = [judge(claims, {"t": [run]}, inference=INFERENCE) for run in kept]
+    assert judge_elsewhere(findings, runs, inference=INFERENCE).to_dict() == {"positive": HOLDS, "small": HOLDS}
+    runs[0] = runs[0].assign(value=[1.0, -9.0, 1.0, -9.0])  # another machine, where `b` is not as it was
+    assert judge_elsewhere(findings, runs, inference=INFERENCE).to_dict() == {"positive": UNDECIDED, "small": UNDECIDED}
