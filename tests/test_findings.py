@@ -21,9 +21,15 @@ def claims_in(notebook: str) -> dict[str, bool]:
     """The names of the claims that a notebook states of the profile in use, and whether it calls them open."""
     cells = nbformat.read(Path("notebooks", f"{notebook}.ipynb"), as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code" and applies(cell, PARAMS.model_dump())]
-    calls = (node for cell in code for node in ast.walk(ast.parse(cell.source)))
-    claims = [node for node in calls if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Claim"]
-    return {claim.args[0].value: any(word.arg == "open" for word in claim.keywords) for claim in claims}
+    claims: dict[str, bool] = {}
+    for cell in code:
+        tree = ast.parse(cell.source)
+        if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "claims" for node in tree.body):
+            claims = {}  # the cell states others in their place
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Claim":
+                claims[node.args[0].value] = any(word.arg == "open" for word in node.keywords)
+    return claims
 
 
 @pytest.mark.parametrize("notebook", [name for name in NOTEBOOKS if claims_in(name)])
