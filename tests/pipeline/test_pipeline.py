@@ -54,10 +54,18 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
 def test_every_notebook_writes_what_it_promises(clone):
     figures = clone / FIGURES
     notebooks = {path.stem for path in (clone / "notebooks").glob("*.ipynb")}
-    files = {"live", "checksums.csv", "metrics.json", *(f"findings.{suffix}" for suffix in ("csv", "md", "tex"))}
+    files = {
+        "live",
+        "cards",
+        "checksums.csv",
+        "metrics.json",
+        *(f"findings.{suffix}" for suffix in ("csv", "md", "tex")),
+    }
     assert {path.name for path in figures.iterdir()} == notebooks | files
     assert all((figures / name / f"{name}.ipynb").is_file() for name in notebooks)
     assert {path.name for path in (figures / "live").iterdir()} == {"index.html", "scores.csv"}
+    assert {path.suffix for path in (figures / "cards").glob("leaderboard.*")} == {".csv", ".html", ".md"}
+    assert {path.name for path in (figures / "cards").glob("*/*")} == {"card.html", "card.json"}
     for table, columns in COLUMNS.items():
         assert (figures / f"{table}.csv").read_text().startswith(columns), table
         assert all((figures / f"{table}{suffix}").stat().st_size for suffix in (".md", ".tex"))
