@@ -1,6 +1,6 @@
 """What a model's image tower receives for a card: each panorama is decoded once, each distinct input embedded once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -90,6 +90,14 @@ class RollEmbedder:
             for kind, encode in self._encode.items()
             for pixels in range(0, self.width, self.patch // 2)
         }
+
+
+def wide_network(load: Callable[[], Clip]) -> tuple[Clip | None, dict[str, str]]:
+    """The model with a network of twice the width, as ``load`` gives it; or None, and by view mode why it is left out."""
+    try:
+        return load(), {}
+    except (ValueError, RuntimeError) as error:
+        return None, {WIDE: " ".join(str(error).split())}
 
 
 def view_clips(clip: Clip, views: Sequence[str], wide: Clip | None) -> dict[str, Clip]:

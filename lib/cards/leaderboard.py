@@ -1,7 +1,7 @@
 """Several cards as one table, sorted by a number: only cards of one protocol and one image set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,11 @@ class Leaderboard:
     shown: Sequence[str]
     table: pd.DataFrame
     sort: str
+
+    def on_page(self) -> dict[str, Any]:
+        """What a page of the table shows: ``rows`` and ``columns`` as plain dictionaries, and ``sort``."""
+        columns = [asdict(column) for column in self.columns if column.name in self.shown]
+        return {"rows": self.table.to_dict("records"), "columns": columns, "sort": self.sort}
 
 
 def make_leaderboard(cards: Mapping[str, Mapping[str, Any]], *, sort: str = DEFAULT_SORT) -> Leaderboard:

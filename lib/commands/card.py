@@ -135,13 +135,12 @@ def _model(options: argparse.Namespace, view: str):
 
 def _wide(options: argparse.Namespace, views: Sequence[str]):
     """The model with a network of twice the width, or None, and by view why it is left out."""
+    from clip360.cards.inputs import wide_network
     from clip360.cards.protocol import WIDE
 
     if WIDE not in views:
         return None, {}
-    try:
-        return _model(options, WIDE), {}
-    except (ValueError, RuntimeError) as error:
-        if options.views:  # asked for by name
-            raise ValueError(f"--views names wide, which {Path(options.model).name} cannot take: {error}") from error
-        return None, {WIDE: " ".join(str(error).split())}
+    wide, left_out = wide_network(lambda: _model(options, WIDE))
+    if left_out and options.views:  # asked for by name
+        raise ValueError(f"--views names wide, which {Path(options.model).name} cannot take: {left_out[WIDE]}")
+    return wide, left_out

@@ -26,8 +26,6 @@ def add_parser(subcommands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read cards and write their table."""
-    from dataclasses import asdict
-
     from clip360.cards.files import read_card
     from clip360.cards.leaderboard import make_leaderboard, write_leaderboard
     from clip360.data.images import printable
@@ -38,8 +36,6 @@ def run(options: argparse.Namespace) -> int:
     cards = {path: read_card(path) for path in options.cards}
     board = make_leaderboard(cards, sort=options.sort)
     write_leaderboard(options.out, board)
-    shown = [asdict(column) for column in board.columns if column.name in board.shown]
-    rows = board.table.to_dict("records")
-    page = write_leaderboard_page(options.out, rows, shown, sort=board.sort, card=cards[options.cards[0]])
-    print(f"{len(rows)} cards, first by {board.sort}: {printable(rows[0]['model'])}: {page}")
+    page = write_leaderboard_page(options.out, **board.on_page(), card=cards[options.cards[0]])
+    print(f"{len(cards)} cards, first by {board.sort}: {printable(board.table.model[0])}: {page}")
     return 0
