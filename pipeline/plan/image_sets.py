@@ -37,8 +37,16 @@ class PlannedSets:
         return self.open(Path(self.params.finetune.image_set))
 
     def finetuning(self) -> tuple[GreyPanoramas, GreyPanoramas | None]:
-        """The panoramas that models are fine-tuned on, and those that runs are chosen by, None where there are none."""
+        """The panoramas that models are fine-tuned on, and those that runs are chosen by, None where there are none.
+
+        ValueError where none are left to train on.
+        """
         panoramas, n_validation = self.finetuning_set(), self.params.finetune.n_validation
+        if n_validation >= (total := len(panoramas.table)):
+            raise ValueError(
+                f"finetune.n_validation is {n_validation}: expected less than the {total} panoramas of {self.params.finetune.image_set}"
+                " (of a set that is missing, --images)"
+            )
         last = replace(panoramas, name=VALIDATION, table=panoramas.table.tail(n_validation))
         return panoramas.head(len(panoramas.table) - n_validation), last if n_validation else None
 

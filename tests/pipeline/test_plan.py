@@ -212,7 +212,7 @@ def test_cached_stages_cost_nothing():
 def test_what_models_do_otherwise_than_trained_is_listed():
     sections = parse(compose("modern"), "modern")
     sections["weights"]["vit_b_16_datacomp"]["pretrained"] = "openai"
-    found = make_plan(validate(sections, "modern"), REFERENCE, Assumed(10, 64)).limits
+    found = make_plan(validate(sections, "modern"), REFERENCE, Assumed(200, 64)).limits
     assert any("vit_b_16_datacomp: openai was trained with QuickGELU" in line for line in found)
 
 
@@ -224,6 +224,10 @@ def test_what_models_do_otherwise_than_trained_is_listed():
         (("tiny", "--flops", "nan"), "--flops is nan: expected a positive number"),
         (("tiny", "--decode", "0"), "--decode is 0: expected a positive number"),
         (("tiny", "--images", "0"), "--images is 0 and --height 512: expected positive numbers"),
+        (
+            ("paper", "--images", "100"),
+            "n_validation is 128: expected less than the 100 panoramas of panoramas/360_train",
+        ),
     ],
 )
 def test_a_wrong_argument_is_reported_in_one_sentence(arguments, message):
