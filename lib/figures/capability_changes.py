@@ -1,5 +1,6 @@
 """What an adaptation changes of each capability: one large table of coloured numbers."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from matplotlib.patches import Rectangle
 from clip360.figures.capabilities import reference_label, run_label, task_label
 from clip360.figures.layout import panels
 from clip360.figures.style import LOSS_TO_GAIN, SMALL, model_label, view_label
+from clip360.figures.style import run_label as name_in_words
 
 # The tasks by the unit of their levels; all are shown in hundredths.
 UNITS = {
@@ -79,7 +81,11 @@ def _blocks(changes: pd.DataFrame) -> dict[str, list[Column]]:
     """For each reference the column of its levels, then its runs."""
     blocks = {}
     for reference, part in changes.groupby("reference", sort=False):
-        runs = [Column(run, False, run_label(rows.iloc[0])) for run, rows in part.groupby("model", sort=False)]
+        labels = {run: run_label(rows.iloc[0]) for run, rows in part.groupby("model", sort=False)}
+        several = {
+            label for label, count in Counter(labels.values()).items() if count > 1
+        }  # they differ in rate or epochs
+        runs = [Column(run, False, name_in_words(run) if label in several else label) for run, label in labels.items()]
         blocks[reference] = [Column(runs[0].run, True, reference_label(reference)), *runs]
     return blocks
 

@@ -63,6 +63,8 @@ def _words(name: str) -> str:
 
 
 def _interval(case) -> str:
+    if case.mean != case.mean:
+        return "not defined"
     text = f"{_number(case.mean)} [{_number(case.mean_low)}, {_number(case.mean_high)}]"
     return f"{text}, this run {_number(case.value)}" if case.replicates and case.value == case.value else text
 

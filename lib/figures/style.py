@@ -65,6 +65,7 @@ METHODS = {
     "mlp_head": "MLP head",
 }
 
+PUBLISHED = ("paper", "modern")  # profiles of published models, with whose names those of their runs begin
 RUNS = {  # beginnings of the names of fine-tuning runs
     "released": "LoRA as released",
     "attention": "LoRA, attention",
@@ -173,15 +174,16 @@ def model_label(name: str, *, separator: str = ", ") -> str:
 
 
 def run_label(name: str) -> str:
-    """The name of a fine-tuning run in words: its base model, its method, and what it was trained with.
+    """The name of a fine-tuning run in words: its method, what it was trained with, and its base model where the profile has several.
 
     >>> run_label("p03_attention_l050"), run_label("p03_l100_lr3e4_epochs30")
     ('LoRA, attention, λ = 0.5 (3 % panoramas)', 'λ = 1, learning rate 3e-4, 30 epochs (3 % panoramas)')
-    >>> run_label("clip_p03"), run_label("own_run")
-    ('CLIP, 3 % panoramas', 'own_run')
+    >>> run_label("paper_l100_lr1e3"), run_label("clip_p03"), run_label("own_run")
+    ('λ = 1, learning rate 1e-3', 'CLIP, 3 % panoramas', 'own_run')
     """
     base, *parts = name.split("_")
-    if not (match := re.fullmatch(r"p(\d+)", base)):
+    match = re.fullmatch(r"p(\d+)", base)
+    if not match and base not in PUBLISHED:
         return model_label(name)
     numbers = {r"l(\d{3})": lambda x: f"λ = {int(x) / 100:g}", r"lr(\de\d)": lambda x: f"learning rate {x[0]}e-{x[2]}"}
     numbers[r"epochs(\d+)"] = "{} epochs".format
@@ -190,7 +192,8 @@ def run_label(name: str) -> str:
         found = [words(number[1]) for pattern, words in numbers.items() if (number := re.fullmatch(pattern, part))]
         (settings if found else method).append(*(found or [part]))
     words = [RUNS.get("_".join(method), " ".join(method))] if method else []
-    return f"{', '.join(words + settings)} ({int(match[1])} % panoramas)"
+    label = ", ".join(words + settings)
+    return f"{label} ({int(match[1])} % panoramas)" if match else label
 
 
 def image_set_label(name: str) -> str:

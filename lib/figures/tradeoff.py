@@ -123,8 +123,8 @@ def distance_curves(table: pd.DataFrame, measures: Mapping[str, str], *, interva
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within a range, and the two next to it."""
-    numbers = [base * 10.0**power for power in range(-6, 7) for base in (1, 2, 5)]
+    """1, 2 and 5 times powers of ten within a range, and the two next to it; powers alone where the range is wide."""
+    numbers = [base * 10.0**power for power in range(-6, 7) for base in ((1, 2, 5) if high < 50 * low else (1,))]
     return [x for x in numbers if low / 1.5 <= x <= high * 1.5]
 
 

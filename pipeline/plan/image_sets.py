@@ -37,7 +37,10 @@ class PlannedSets:
         return self.open(Path(self.params.finetune.image_set))
 
     def finetuning(self) -> tuple[GreyPanoramas, GreyPanoramas | None]:
-        """The panoramas that models are fine-tuned on, and those that runs are chosen by, None where there are none."""
+        """The panoramas that models are fine-tuned on, and those that runs are chosen by, None where there are none.
+
+        ValueError where none are left to train on.
+        """
         panoramas, n_validation = self.finetuning_set(), self.params.finetune.n_validation
         if len(panoramas.table) <= n_validation:
             raise ValueError(
