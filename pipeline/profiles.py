@@ -4,11 +4,13 @@ profiles/world.yaml is complete and is the default; every other profiles/NAME.ya
 profile that its line `extends: NAME` names. A section tagged `!replace` takes the place of the default's section; without the
 tag the two are merged key by key.
 Run this from the repository root. It reports everything that is wrong with the profile and never overwrites hand edits of
-params.yaml.
+params.yaml. Each profile has a dvc.lock of its own, which is put aside with it: what was computed is known again after switching
+back, and DVC, which reads and writes the whole file for every stage, does so faster.
 """
 
 import argparse
 import io
+import shutil
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -19,6 +21,8 @@ from pipeline.parameters import PARAMS, parse, read_text, validate
 
 PROFILES = Path("profiles")
 DEFAULT = "world"
+LOCK, LOCKS = Path("dvc.lock"), Path("results", "locks")
+OF_ALL_PROFILES = ("replicate@", "other_machine@")  # stages that do not depend on the profile
 
 
 def compose(name: str) -> str:
@@ -82,8 +86,25 @@ def use_profile(name: str) -> None:
             f"{PARAMS} was edited by hand: keep the edits as {PROFILES}/NAME.yaml, or drop them with "
             f"`git checkout {PARAMS}`, then switch to `{name}`"
         )
-    if present != text or not PARAMS.exists():
+    if not PARAMS.exists():
         PARAMS.write_text(text, encoding="utf-8", newline="\n")
+    elif present != text:
+        switch_lock(parse(present, PARAMS)["profile"], name)
+        PARAMS.write_text(text, encoding="utf-8", newline="\n")
+
+
+def switch_lock(present: str, name: str) -> None:
+    """Put the dvc.lock of the profile ``present`` aside and take that of ``name``, or a new one for a profile that has none."""
+    if not LOCK.exists():
+        return
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(LOCK, LOCKS / f"{present}.lock")
+    if (kept := LOCKS / f"{name}.lock").exists():
+        shutil.copyfile(kept, LOCK)
+        return
+    lock = parse(read_text(LOCK), LOCK)
+    lock["stages"] = {stage: entry for stage, entry in lock["stages"].items() if stage.startswith(OF_ALL_PROFILES)}
+    YAML(typ="safe").dump(lock, LOCK)
 
 
 def main() -> None:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")  # of git's commits, on a machine that has none
 
 
@@ -22,10 +20,7 @@ def call(folder: Path, *command: str, **added: str) -> subprocess.CompletedProce
 
 
 def copy_repository(folder: Path, *, profile: str) -> Path:
-    """The tracked and new files, as a repository of its own that uses ``profile``, with the embedded data.
-
-    Its dvc.lock holds only the replicates, since DVC reads and writes the whole file for every stage.
-    """
+    """The tracked and new files, as a repository of its own that uses ``profile``, with the embedded data."""
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, text=True, check=True
     )
@@ -33,7 +28,6 @@ def copy_repository(folder: Path, *, profile: str) -> Path:
         if file and Path(file).is_file():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, folder / file)
-    _keep_replicates(folder / "dvc.lock")
     for command in (
         ["git", "init", "--quiet"],
         ["git", "add", "--all"],
@@ -43,13 +37,6 @@ def copy_repository(folder: Path, *, profile: str) -> Path:
     ):
         succeeds(call(folder, *command))
     return folder
-
-
-def _keep_replicates(path: Path) -> None:
-    yaml = YAML(typ="safe")
-    lock = yaml.load(path)
-    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name.startswith("replicate@")}
-    yaml.dump(lock, path)
 
 
 def succeeds(done: subprocess.CompletedProcess) -> str:

@@ -41,11 +41,25 @@ def test_profiles_switch_there_and_back_and_spare_hand_edits(tmp_path, monkeypat
     assert Path("params.yaml").read_bytes() == default + b"# mine\n"
 
 
-def test_names_of_fine_tuning_runs_are_unique_over_all_profiles():
-    """Only they distinguish the stages `finetune@RUN`, and all profiles but replicates, which run in copies, share dvc.lock."""
-    profiles = [profile for profile in profile_names() if not profile.startswith("replicate")]
-    names = [run for profile in profiles for run in parse(compose(profile), profile)["finetune"]["runs"]]
-    assert len(names) == len(set(names)) > len(profiles)
+def test_each_profile_has_its_own_lock_file(tmp_path, monkeypatch):
+    """A new profile begins with the stages that all share; switching back brings the old one back."""
+    (tmp_path / "profiles").mkdir()
+    for name in ("world", "tiny"):
+        (tmp_path / f"profiles/{name}.yaml").write_bytes(Path(f"profiles/{name}.yaml").read_bytes())
+    committed = Path("dvc.lock").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    lock = Path("dvc.lock")
+    lock.write_text(committed, encoding="utf-8")
+    use_profile("world")
+    assert lock.read_text(encoding="utf-8") == committed
+    use_profile("tiny")
+    shared = {name: stage for name, stage in parse(committed, "")["stages"].items() if name.startswith("replicate@")}
+    assert shared.items() < read("dvc.lock")["stages"].items() and len(read("dvc.lock")["stages"]) < 10
+    lock.write_text("schema: '2.0'\nstages: {}\n")  # what this profile computed
+    use_profile("world")
+    assert lock.read_text(encoding="utf-8") == committed
+    use_profile("tiny")
+    assert read("dvc.lock")["stages"] == {}
 
 
 def test_replicates_have_the_runs_of_the_default_and_other_seeds():
