@@ -458,9 +458,14 @@ def check_inputs(params: "Parameters", source: str | Path = "params.yaml") -> No
 def _missing_folders(sections: dict) -> Iterator[Fault]:
     for path, folder in _input_folders(sections):
         if folder.parent.parent != _results(sections) and not folder.is_dir():
-            siblings = os.listdir(folder.parent) if folder.parent.is_dir() else []
             advice = "put it there" + (", or take its name out of the list" if path.startswith("image_sets") else "")
-            yield Fault(path, f"names {folder}, which is not a folder: {advice}{nearest(folder.name, siblings)}")
+            siblings = sorted(x.name for x in folder.parent.glob("*/")) if folder.parent.is_dir() else []
+            found = f"; {folder.parent} holds {_listed(siblings)}" if siblings else ""
+            yield Fault(path, f"names {folder}, which is not a folder: {advice}{found}{nearest(folder.name, siblings)}")
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} others" if len(names) > most else "")
 
 
 def _unusable_captions(sections: dict) -> Iterator[Fault]:

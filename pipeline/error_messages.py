@@ -9,6 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+ALIKE = 2 / 3  # ratio of difflib from which a name is suggested: one wrong letter of three
 FULL_DISK = 2**16  # bytes; a disk with less free space is full
 
 _REPR = reprlib.Repr()
@@ -35,16 +36,16 @@ def error_message(error: Exception) -> str:
 
 
 def nearest(name: Any, names: Iterable[str]) -> str:
-    """A question that ends a message and suggests the most similar of ``names``; empty if none is similar.
+    """A question that ends a message and suggests the most similar of ``names``; empty if none is ``ALIKE``.
 
-    >>> nearest("squish", ["own", "squash"])
-    '; did you mean squash?'
+    >>> nearest("squish", ["own", "squash"]), nearest("360_syn", ["360_real", "360_train"])
+    ('; did you mean squash?', '')
     """
     if not isinstance(name, str):
         return ""
     similarity = {other: SequenceMatcher(None, name[:100], other).ratio() for other in names}
     closest = max(similarity, key=similarity.get, default=None)  # the first of several that are equally similar
-    return f"; did you mean {closest}?" if closest is not None and similarity[closest] >= 0.5 else ""
+    return f"; did you mean {closest}?" if closest is not None and similarity[closest] >= ALIKE else ""
 
 
 def shown(value: Any) -> str:

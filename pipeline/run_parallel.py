@@ -37,6 +37,8 @@ NODE_OR_EDGE = re.compile(r'"(?P<stage>[^"]+)"(?: -> "(?P<after>[^"]+)")?;')
 
 def dvc(*arguments: str) -> str:
     """What a command of DVC prints; RuntimeError with what it complains about if it fails."""
+    if not shutil.which("dvc"):
+        raise RuntimeError("dvc is not on the path: activate the environment first, `source .venv/bin/activate`")
     done = subprocess.run(["dvc", *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())

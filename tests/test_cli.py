@@ -193,9 +193,11 @@ def test_scores_that_are_all_clamped_are_no_stability(model, image_set, tmp_path
         clip.network.text_projection.neg_()  # so that every cosine is below 0
     save_weights(clip, model)
     assert run("score", image_set, "--model", model, "--out", tmp_path / "out") == 0
-    assert (
-        "small scores 3 of 3 panoramas 0 in every direction, because scores below zero count" in capsys.readouterr().err
-    )
+    error, page = capsys.readouterr().err, (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    for text in (error, page):
+        assert "cores below zero count as 0: of 3 panoramas 3 have the score 0 in some direction, 3 in every" in text
+    n_zero = json.loads((tmp_path / "out/summary.json").read_text())["n_zero"]
+    assert n_zero == dict.fromkeys(("worst", "robust", "half-crop", "squash", "robust-8"), 3)
     assert (pd.read_csv(tmp_path / "out/scores.csv").spread == 0).all()
 
 

@@ -11,17 +11,19 @@ from clip360.stats.claims import HOLDS, REFUTED, UNDECIDED, Claim, judge
 from clip360.stats.inference import Inference
 
 TABLE = "numbers"
+EQUAL = "equal"  # a verdict: the number is the limit itself, in every resample
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What a number of a card decides, in three forms.
+    """What a number of a card decides, in three forms or four.
 
     measure, view   the number
     unit            what it is, after its value
     holds           a sentence that holds if the interval lies ``above`` and ``below`` these numbers
     otherwise       one that holds if it lies on the other side
     question        what is open if it does neither, after "not decided:"
+    equal           one that holds if the number and its interval are the limit itself, where that can be
     """
 
     measure: str
@@ -32,6 +34,7 @@ class Statement:
     question: str
     above: float = -math.inf
     below: float = math.inf
+    equal: str = ""
 
     @property
     def claim(self) -> Claim:
@@ -41,8 +44,8 @@ class Statement:
         return Claim(name, self.holds, TABLE, "value", self.unit, where, by, self.above, self.below)
 
     def sentence(self, verdict: str) -> str:
-        """The form for a verdict of ``stats.claims``."""
-        return {HOLDS: self.holds, REFUTED: self.otherwise}.get(verdict, self.question)
+        """The form for a verdict of ``card_verdicts``."""
+        return {HOLDS: self.holds, REFUTED: self.otherwise, EQUAL: self.equal}.get(verdict, self.question)
 
 
 STATEMENTS = (
@@ -52,6 +55,7 @@ STATEMENTS = (
         "A format cue raises the score of panoramas less than that of perspective views of the same pictures",
         "whether a format cue raises the score of panoramas more than that of perspective views",
         above=0.0,
+        equal="In the median a format cue raises the score of panoramas exactly as much as that of perspective views",
     ),
     Statement(
         "instability", CROP, "times the differences between panoramas",
@@ -80,6 +84,7 @@ STATEMENTS = (
         "Squashed, panoramas have scores that depend more on the direction than under the centre crop",
         "whether the score of squashed panoramas depends less on the direction than under the centre crop",
         below=1.0,
+        equal="Squashed, panoramas have scores that depend on the direction exactly as much as under the centre crop",
     ),
     Statement(
         "worst_of_beta", SQUASH, "times β",
@@ -94,6 +99,7 @@ STATEMENTS = (
         "Squashed, panoramas find their own caption less often than under the centre crop",
         "whether squashed panoramas find their own caption more often than under the centre crop",
         above=0.0,
+        equal="Squashed, every panorama finds its own caption exactly as often as under the centre crop",
     ),
     Statement(
         "whole_patches", SQUASH, "of the variance is left",
@@ -101,6 +107,7 @@ STATEMENTS = (
         "Shifts by whole patches change the score more than shifts in general",
         "whether the patch grid causes part of the instability",
         below=1.0,
+        equal="Shifts by whole patches change the score exactly as much as shifts in general",
     ),
     Statement(
         "no_columns", SQUASH, "of the variance is left",
@@ -108,6 +115,7 @@ STATEMENTS = (
         "Without columns in the positional embedding the score would change more",
         "whether the columns of the positional embedding cause part of the instability",
         below=1.0,
+        equal="Without columns in the positional embedding the score changes exactly as much",
     ),
     Statement(
         "closed_seam", SQUASH, "of the variance is left",
@@ -115,6 +123,7 @@ STATEMENTS = (
         "With a positional embedding that closes at the seam the score would change more",
         "whether the seam in the positional embedding causes part of the instability",
         below=1.0,
+        equal="With a positional embedding that closes at the seam the score changes exactly as much",
     ),
 )  # fmt: skip
 
@@ -122,12 +131,16 @@ STATEMENTS = (
 def card_verdicts(numbers: pd.DataFrame, *, inference: Inference) -> list[dict]:
     """What the intervals decide: a dictionary for each statement whose number is defined.
 
-    Keys: measure, view, ``verdict`` (holds, refuted or undecided), ``sentence`` and ``unit``. ``numbers`` is the table of
+    Keys: measure, view, ``verdict`` (holds, refuted, equal or undecided), ``sentence`` and ``unit``. ``numbers`` is the table of
     ``card_numbers``.
     """
     defined = numbers[numbers.undefined == ""]
     judged = judge([statement.claim for statement in STATEMENTS], {TABLE: [defined]}, inference=inference)
     verdicts = judged.set_index("claim").verdict.to_dict()
+    may_be_equal = {statement.claim.name for statement in STATEMENTS if statement.equal}
+    for row in judged.itertuples():
+        if row.claim in may_be_equal and row.low == row.value == row.high and row.value in (row.above, row.below):
+            verdicts[row.claim] = EQUAL
     return [
         {
             "measure": statement.measure,

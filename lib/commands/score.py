@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from clip360.reports.score_folder import score_folder
     from clip360.reports.view_protocols import DEFAULTS, weights_sha256
     from clip360.scoring.embedding import truncated
+    from clip360.stats.score_summary import clamped_sentence
 
     inference = inference_of(options)
     image_set = open_panoramas(options.images, options.captions)
@@ -87,11 +88,8 @@ def run(options: argparse.Namespace) -> int:
         summary = _summary(options, clip, scores, weights=weights, n_truncated=n_truncated, inference=inference)
         write_summary(options.out, summary)
         page = write_score_page(options.out, read_records(options.out), summary, image_set)
-    if n_zero := int((scores.robust == 0).sum()):
-        warn(
-            f"{clip.name} scores {n_zero} of {len(scores)} panoramas 0 in every direction, because scores below zero count as zero:"
-            " their spread of 0 is no stability"
-        )
+    if clamped := clamped_sentence(summary["n_zero"], len(scores)):
+        warn(f"{clip.name}: {clamped}")
     means = f"mean score {scores.score.mean():.2f}, robust {scores.robust.mean():.2f}"
     print(f"{len(scores)} panoramas, {means}: {page}")
     for name in options.protocols:
@@ -108,7 +106,7 @@ def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_trunc
     from clip360.reports.panorama_scores import group_tables, protocols_of_run
     from clip360.reports.report_files import read_records
     from clip360.reports.view_protocols import describe_protocol
-    from clip360.stats.score_summary import metric_means, rank_correlations
+    from clip360.stats.score_summary import clamped_columns, metric_means, rank_correlations
 
     groups = group_tables(read_records(options.out))
     protocols = {
@@ -124,6 +122,7 @@ def _summary(options: argparse.Namespace, clip, scores, *, weights: str, n_trunc
         "cue": options.cue,
         "n": len(scores),
         "n_truncated": n_truncated,
+        "n_zero": {name: int((scores[name] == 0).sum()) for name in clamped_columns(options.protocols)},
         "interval": {"level": 1 - inference.alpha, "n_bootstrap": inference.n_bootstrap, "seed": inference.seed},
         "metrics": metric_means(scores, inference=inference),
         "rank_correlations": rank_correlations(scores, options.protocols),

@@ -103,20 +103,25 @@ def _summary(options: argparse.Namespace, clip, weights: str, paths: list[Path])
     """What summary.json holds, as that of `clip360 score` but for what needs all panoramas at once."""
     from clip360.reports.image_sources import relative_location
     from clip360.reports.panorama_scores import protocols_of_run
-    from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
+    from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, n_zeros, shard_means
     from clip360.reports.view_protocols import describe_protocol
+    from clip360.stats.score_summary import clamped_columns, clamped_sentence
 
     n_equal = n_duplicates(paths)
     if n_equal:
         warn(f"panoramas with the pixels of another: {n_equal}")
+    n, n_zero = n_panoramas(paths), n_zeros(paths, clamped_columns(options.protocols))
+    if clamped := clamped_sentence(n_zero, n):
+        warn(clamped)
     protocols = protocols_of_run(clip, options.shifts, options.protocols)
     return {
         "model": {"name": clip.name, "weights_sha256": weights},
         "versions": {name: version(name) for name in ("clip360", "torch", "open_clip_torch", "ray")},
         "images": relative_location(options.images, options.out),
         "cue": options.cue,
-        "n": n_panoramas(paths),
+        "n": n,
         "n_truncated": n_truncated(paths),
+        "n_zero": n_zero,
         "n_duplicates": n_equal,
         "interval": {"level": 1 - options.alpha},
         "metrics": shard_means(paths, alpha=options.alpha),

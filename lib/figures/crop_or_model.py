@@ -1,6 +1,7 @@
 """Views of a panorama: what they show, how their scores vary over shifts, under which bound, and at which cost."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from clip360.figures.layout import add_note, add_set_legend, draw_estimates, panels
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, name_panel_row, panels
 from clip360.figures.style import (
     MARKERS,
     PAGE,
@@ -20,7 +21,8 @@ from clip360.figures.style import (
     view_label,
 )
 
-RATIO_TICKS = (0.1, 0.3, 1, 3, 10, 30)
+RATIO_LIMITS, RATIO_TICKS = (0.07, 70.0), (0.1, 0.3, 1, 3, 10, 30)  # where they hold all ratios
+WIDEST = (1e-3, 1e3)  # no axis is widened for ratios beyond, such as 0: their marks are arrows at the edge
 CONTROLS = {  # controls in words
     "rendered_again": "rendered again,\nhalf a pixel turned",
     "small_shift": "small shift",
@@ -63,7 +65,8 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
     """
     models, sets, views = table.model.unique(), table.image_set.unique(), list(table["view"].unique())
     shape = {"left": 1.1, "right": 0.15, "top": 0.5, "bottom": 0.6, "gaps": (0.2, 0.12)}
-    heights = [0.2 * len(views)] * len(sets)
+    height = max(0.2 * len(views), 0.8)  # so that names of sets have room beside few views
+    heights = [height] * len(sets)
     figure, axes = panels(len(sets), len(models), heights=heights, sharex="col", sharey=True, **shape)
     for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
         axis = axes[row, column]
@@ -80,7 +83,7 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
         if row == 0:
             axis.set_title(model_label(model))
         if column == 0:
-            axis.set_ylabel(image_set_label(image_set), weight="bold")
+            name_panel_row(axis, image_set_label(image_set), height=height)
     axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
     axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
     axes[-1, len(models) // 2].set_xlabel("variance of the score over shifts, points²")
@@ -100,6 +103,8 @@ def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
     """
     models, sets, controls = verdicts.model.unique(), verdicts.image_set.unique(), list(verdicts.control.unique())
     colours, shape = set_colours(sets), {"left": 1.2, "top": 0.45, "bottom": 0.62, "gaps": (0.15, 0)}
+    limits, ticks = _ratio_axis(verdicts[["of_beta", "of_beta_low", "of_beta_high"]].to_numpy())
+    n_beyond = 0
     figure, axes = panels(1, len(models), heights=[0.3 * len(controls)], sharey=True, sharex=True, **shape)
     for axis, model in zip(axes[0], models, strict=True):
         for row in verdicts[verdicts.model == model].itertuples():
@@ -107,18 +112,35 @@ def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
             place = controls.index(row.control) + 0.34 * (k - (len(sets) - 1) / 2)
             bounds = row.of_beta_low, row.of_beta_high
             style = {"decided": not bounds[0] <= 1 <= bounds[1], "marker": MARKERS[k]}
-            draw_estimates(axis, row.of_beta, place, bounds, colours[row.image_set], **style)
+            if not limits[0] <= row.of_beta <= limits[1]:  # NaN, a ratio that is not defined, is not drawn
+                n_beyond += not np.isnan(row.of_beta)
+                style |= {"marker": "<" if row.of_beta < 1 else ">", "clip_on": False}
+            inside = np.clip(row.of_beta, *limits), np.clip(bounds, *limits)
+            draw_estimates(axis, inside[0], place, inside[1], colours[row.image_set], **style)
         axis.axvline(1, color="black", linestyle="--", linewidth=0.8, zorder=0)
-        axis.axvspan(1, 100, color="0.95", linewidth=0, zorder=-1)
-        axis.set(title=model_label(model), xscale="log", xlim=(0.07, 70))
-        axis.set_xticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
+        axis.axvspan(1, max(100, limits[1]), color="0.95", linewidth=0, zorder=-1)
+        axis.set(title=model_label(model), xscale="log", xlim=limits)
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     axes[0, 0].set_yticks(range(len(controls)), [CONTROLS.get(control, control) for control in controls])
     axes[0, 0].set_ylim(len(controls) - 0.5, -0.5)
     axes[0, len(models) // 2].set_xlabel(r"median change at the worst shift over $\beta$")
     add_set_legend(figure, sets, x=0.59)
-    add_note(figure, "white: stable", "filled: interval on one side of 1", interval)
+    arrows = "arrows: ratios beyond the axis" if n_beyond else ""
+    add_note(figure, "white: stable", "filled: interval on one side of 1", arrows, interval)
     return figure
+
+
+def _ratio_axis(ratios: np.ndarray) -> tuple[tuple[float, float], Sequence[float]]:
+    """Limits and ticks of a logarithmic axis that holds the ratios within ``WIDEST``."""
+    known = ratios[(ratios >= WIDEST[0]) & (ratios <= WIDEST[1])]
+    low, high = min(known, default=1.0), max(known, default=1.0)
+    if RATIO_LIMITS[0] <= low and high <= RATIO_LIMITS[1]:
+        return RATIO_LIMITS, RATIO_TICKS
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = range(first, last + 1)
+    ticks = decades if len(decades) < 6 else [k for k in decades if k % 2 == 0]
+    return (0.7 * 10.0**first, 1.4 * 10.0**last), [10.0**k for k in ticks]
 
 
 def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:

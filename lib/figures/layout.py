@@ -1,5 +1,6 @@
 """Panels placed by hand, notes below them, and labels beside lines and points that do not overlap."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from scipy.optimize import isotonic_regression
 from clip360.figures.style import BLACK, MARKERS, PAGE, SMALL, image_set_label, set_colours
 
 POINT = 1 / 72  # inches
-LETTER = 0.56  # mean width of a letter by its size
+LETTER, BOLD_LETTER = 0.56, 0.65  # mean width of a letter by its size
 CONTRAST = 4.5  # of letters against white (WCAG 2, 1.4.3)
 Values = float | pd.Series | np.ndarray
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -87,6 +88,12 @@ def interval_words(alpha: float, *, replicates: int = 0) -> str:
     ('99 % intervals over images', '95 % intervals over 5 replicates')
     """
     return f"{100 * (1 - alpha):g} % intervals over {f'{replicates} replicates' if replicates else 'images'}"
+
+
+def name_panel_row(axis: Axes, name: str, *, height: float, size: float = 8) -> None:
+    """A bold name along the left side of the first panel of a row, in lines no longer than its ``height`` in inches."""
+    letters = max(int(height / POINT / (BOLD_LETTER * size)), 1)
+    axis.set_ylabel("\n".join(textwrap.wrap(name, letters)), weight="bold", fontsize=size)
 
 
 def add_note(figure: Figure, *parts: str) -> None:

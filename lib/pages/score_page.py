@@ -12,6 +12,7 @@ from clip360.pages.columns import FAULTS, LOWER_IS_BETTER, Column, describe_colu
 from clip360.pages.html import write_page
 from clip360.pages.numbers import interval, mean_text, number
 from clip360.pages.pictures import picture_id, write_pictures
+from clip360.stats.score_summary import clamped_sentence
 
 REPORT = "report.html"
 SHIFTS = "shifts"  # the protocol of the columns from score to worst_yaw
@@ -77,6 +78,7 @@ def write_score_page(
             protocol | {"name": name, "mean": mean_text(summary["metrics"]["robust" if name == SHIFTS else name])}
             for name, protocol in summary["protocols"].items()
         ],
+        clamped=clamped_sentence(summary["n_zero"], len(records)),
         correlations=_correlations(summary["rank_correlations"]),
         **{key: summary[key] for key in ("model", "versions", "cue", "n", "n_truncated", "interval")},
     )  # fmt: skip

@@ -26,6 +26,15 @@ def shard_means(paths: Sequence[Path], *, alpha: float) -> dict[str, dict[str, f
     return {name: found.interval(alpha) for name, found in moments.items()}
 
 
+def n_zeros(paths: Sequence[Path], columns: Sequence[str]) -> dict[str, int]:
+    """The number of panoramas with 0 in each of the columns."""
+    counts = dict.fromkeys(columns, 0)
+    for batch in read_columns(paths, list(columns)):
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            counts[name] += int((column.to_numpy(zero_copy_only=False) == 0).sum())
+    return counts
+
+
 def n_panoramas(paths: Sequence[Path]) -> int:
     """The number of panoramas."""
     return sum(pq.read_metadata(path).num_rows for path in paths)

@@ -1,7 +1,7 @@
 """A summary of the scores of one generator: means with intervals, and how far rankings depend on the view protocol."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -61,6 +61,28 @@ class Moments:
             return {"mean": self.mean, "low": math.nan, "high": math.nan}
         half_width = float(stats.t.isf(alpha / 2, self.n - 1)) * math.sqrt(self.deviations / (self.n - 1) / self.n)
         return {"mean": self.mean, "low": self.mean - half_width, "high": self.mean + half_width}
+
+
+def clamped_columns(protocols: Sequence[str]) -> tuple[str, ...]:
+    """The columns that are 0 only where scores below zero were clamped: in one direction, in all of them, and under ``protocols``."""
+    return "worst", "robust", *protocols
+
+
+def clamped_sentence(n_zero: Mapping[str, int], n: int) -> str:
+    """How many of n panoramas have the score 0, by ``clamped_columns``, as a sentence without its full stop; empty if none.
+
+    >>> clamped_sentence({"worst": 5, "robust": 2, "squash": 0, "half-crop": 3}, 22)
+    'scores below zero count as 0: of 22 panoramas 5 have the score 0 in some direction, 2 in every direction (their spread of 0 is no stability), 3 under half-crop'
+    """
+    words = {"worst": "in some direction", "robust": "in every direction (their spread of 0 is no stability)"}
+    first, *others = [f"{k} {words.get(name, f'under {name}')}" for name, k in n_zero.items() if k] or [""]
+    count, _, where = first.partition(" ")
+    verb = "has" if count == "1" else "have"
+    return (
+        f"scores below zero count as 0: of {n} panoramas {', '.join([f'{count} {verb} the score 0 {where}', *others])}"
+        if first
+        else ""
+    )
 
 
 def rank_correlations(scores: pd.DataFrame, columns: Sequence[str]) -> list[dict]:

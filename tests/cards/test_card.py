@@ -240,6 +240,14 @@ def test_verdicts_follow_the_intervals():
         " [0.40, 0.60] times the differences between panoramas). Not decided at 99 %: whether the worst shift of squashed"
         " panoramas stays below the bound β (0.90 [0.70, 1.20] times β)."
     )
+    table.loc[0, ["value", "value_low", "value_high"]] = 0.0
+    first = card_verdicts(table, inference=INFERENCE)[0]
+    assert first["verdict"] == "equal" and "exactly as much" in first["sentence"]
+    assert "exactly as much as that of perspective views (0.00 [0.00, 0.00] points). Under" in verdict_text(
+        card_verdicts(table, inference=INFERENCE), table, inference=INFERENCE
+    )
+    table.loc[0, "value_high"] = 0.5
+    assert card_verdicts(table, inference=INFERENCE)[0]["verdict"] == "undecided"
     table.loc[0, ["value", "value_low", "value_high", "undefined"]] = [np.nan, np.nan, np.nan, "nothing varies"]
     assert len(card_verdicts(table, inference=INFERENCE)) == 2
 

@@ -13,7 +13,7 @@ from clip360.data.image_set import ImageSet, load_image_set
 from clip360.geometry.seam_measures import VISIBLE
 from clip360.stats.comparison import compare, shared_metrics, visible_faults
 from clip360.stats.inference import Inference
-from clip360.stats.score_summary import metric_means, rank_correlations
+from clip360.stats.score_summary import clamped_columns, metric_means, rank_correlations
 
 INFERENCE = Inference(0.01, 200, 0)
 YAWS = [0, -45, -90, -135, -180, 135, 90, 45]  # of the camera, in the order of shifts
@@ -84,6 +84,7 @@ def summary_of(records: list[dict], *, model: str = "made") -> dict:
         "cue": None,
         "n": len(records),
         "n_truncated": 1,
+        "n_zero": {name: int((table[name] == 0).sum()) for name in clamped_columns(PROTOCOLS)},
         "interval": {"level": 0.99, "n_bootstrap": INFERENCE.n_bootstrap, "seed": 0},
         "metrics": metric_means(table, inference=INFERENCE),
         "rank_correlations": rank_correlations(table, PROTOCOLS),

@@ -75,6 +75,14 @@ def test_a_mark_lies_on_the_side_of_the_better_generator(made, opened):
             assert np.sign(x - 140) == np.sign(sign * found.difference)
 
 
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_numbers_of_the_axes_are_large_enough_to_read(made, opened, width):
+    with opened(made[1], viewport={"width": width, "height": 900}) as page:
+        drawn = "x => x.map(e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a)"
+        sizes = page.locator("#forest svg text").evaluate_all(drawn)
+        assert len(sizes) == 6 and min(sizes) >= 10.5
+
+
 def test_failures_are_the_largest_differences(made):
     out, _ = made
     content = json.loads((out / "comparison.json").read_text())

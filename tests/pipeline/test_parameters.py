@@ -490,7 +490,12 @@ def test_missing_inputs_are_reported_all_at_once(place):
     counts |= {f"replicates.other_machines.{name}": 1 for name in WORLD["replicates"]["other_machines"]}
     assert {path: paths.count(path) for path in paths} == counts
     (place / "data/world_outdor").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"data/world_outdoor, .* did you mean world_outdor\?"):
+    with pytest.raises(
+        ValueError, match=r"data/world_outdoor, .*; data holds world_outdor; did you mean world_outdor\?"
+    ):
+        read_params(inputs=True)
+    (place / "data/world_outdor").rename(place / "data/train")
+    with pytest.raises(ValueError, match=r"(?m)data/world_outdoor, .* out of the list; data holds train$"):
         read_params(inputs=True)
     (place / "params.yaml").unlink()
     with pytest.raises(FileNotFoundError, match="params.yaml does not exist here: run this from the repository root"):

@@ -12,7 +12,7 @@ import pytest
 from clip360.models.clip import load_clip
 from clip360.reports import score_shards as module
 from clip360.reports.score_shards import ERROR, SHARD, Job, ShardScorer
-from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, shard_means
+from clip360.reports.shard_summary import n_duplicates, n_panoramas, n_truncated, n_zeros, shard_means
 from clip360.reports.shards import is_finished, list_shards, shard_path
 from clip360.stats.inference import Inference
 from clip360.stats.score_summary import metric_means
@@ -65,7 +65,7 @@ def test_two_workers_write_the_rows_of_one_process(tars, model, tmp_path, capfd)
     assert found.by_group[0]["cube-6"] == pytest.approx(expected.by_group[0]["cube-6"], rel=2e-5)
 
     one, two = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("one", "two"))
-    for key in ("model", "cue", "n", "n_truncated"):
+    for key in ("model", "cue", "n", "n_truncated", "n_zero"):
         assert one[key] == two[key]
     assert two["n_duplicates"] == 1 and "pixels of another: 1" in capfd.readouterr().err
     assert {name: x["hash"] for name, x in one["protocols"].items()} == {
@@ -146,6 +146,7 @@ def test_the_summary_is_that_of_all_rows_at_once(tars, scorer, tmp_path, monkeyp
     assert found.keys() == expected.keys()
     for name, metric in found.items():
         assert metric == pytest.approx(expected[name], rel=1e-9)
+    assert n_zeros(paths, ["worst", "robust"]) == {name: (rows[name] == 0).sum() for name in ("worst", "robust")}
     assert (n_panoramas(paths), n_truncated(paths), n_duplicates(paths)) == (6, 1, 1)
     assert pq.read_schema(paths[0]).names[:4] == ["image", "caption", "sha256", "by_group"]
 
