@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.plan import evaluations, scoring, training
+from pipeline.plan import evaluations, pages, scoring, training
 from pipeline.plan.context import Context
 from pipeline.plan.stages import Stage
 from pipeline.plan.work import Work
@@ -25,6 +25,9 @@ WORK: dict[str, Callable[..., Work]] = {
     "evaluate_training_free": evaluations.evaluate_training_free,
     "evaluate_finetuned": evaluations.evaluate_finetuned,
     "match_attributes": evaluations.match_attributes,
+    "lora": pages.lora,
+    "live_figure": pages.live_figure,
+    "model_cards": pages.model_cards,
     "own_panoramas": training.own_panoramas,
 }
 

@@ -33,6 +33,7 @@ from pipeline.parameters import Parameters
 from pipeline.plan.context import SAMPLE, Context
 from pipeline.plan.networks import FLOAT
 from pipeline.plan.rehearsal import WIDTH, GreyPanoramas, Rehearsal
+from pipeline.plan.training import attached
 from pipeline.plan.work import Work, extrapolate
 from pipeline.scenes import draw_scenes, read_scenes
 
@@ -55,10 +56,15 @@ def evaluate_frozen(context: Context, model: str) -> Work:
 def evaluate_finetuned(context: Context, name: str) -> Work:
     """Trade-off and capabilities of a fine-tuned model; those of the frozen one too where the run has a view of its own."""
     params, run = context.params, context.params.finetune.runs[name]
-    found = evaluated(context, run.model, run.view)
-    work = found.work if find_method(run.method).trains_text else replace(found.work, text_passes=0)
+    found, method = evaluated(context, run.model, run.view), find_method(run.method)
+    work = found.work if method.trains_text else replace(found.work, text_passes=0)
     if run.view not in (None, params.protocol.view):
         work += replace(found.capabilities, text_passes=0)
+    if (
+        method.uses_lora and not method.is_lora
+    ):  # then the adapters are attached anew, and checked, where others are read as PEFT's
+        network = context.models.network(run.model, context.models.view(run.model, run.view))
+        work += attached(network, run.method, params.finetune.lora)
     return context.costed(work, run.model, run.view)
 
 

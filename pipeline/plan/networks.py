@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from clip360.finetune.attention import separate_attention
-from clip360.finetune.lora import TARGETS
+from clip360.finetune.lora import TARGETS, lora_layers
 from clip360.finetune.methods import AdaptationMethod, find_method
 from clip360.models.clip import Clip, write_configuration
 from clip360.models.heads import Gate, Reprojected
@@ -57,6 +57,7 @@ class Network:
 
     def __init__(self, name: str, architecture: dict, *, wide: bool = False):
         self.name, self.architecture, self.wide = name, architecture, wide
+        self._n_adapters: dict[str, int] = {}
 
     def build(self) -> nn.Module:
         """A new network on the meta device."""
@@ -120,6 +121,13 @@ class Network:
         tokens = self.tokens(n_panoramas) if adaptation.trains_text else None
         return step_cost(clip.network, lambda: clip.network(self.images(2 * n_panoramas), tokens)[:2])
 
+    def n_adapters(self, targets: str, lora: Lora) -> int:
+        """The number of LoRA adapters on the modules that ``targets``, a key of ``TARGETS``, names."""
+        if targets not in self._n_adapters:
+            clip = attach(find_method(targets), Clip(self.name, self.build(), None, None, "squash", Protocol()), lora)
+            self._n_adapters[targets] = len(lora_layers(clip.network.visual))
+        return self._n_adapters[targets]
+
     def pretraining_step(self, batch_size: int) -> StepCost:
         """A step of CLIP's own training, in which all weights train."""
         network = self.build()
@@ -135,7 +143,7 @@ def attach(method: AdaptationMethod, clip: Clip, lora: Lora) -> Clip:
         return method.attach(clip, **lora.model_dump())
     from peft import LoraConfig, get_peft_model  # imported here: it takes seconds
 
-    targets = method.attach.keywords["targets"] if method.is_lora else "lora_attention"
+    targets = lora_targets(method)
     clip.network.requires_grad_(False)
     if targets == "lora_attention":
         separate_attention(clip.network.visual)
@@ -146,6 +154,11 @@ def attach(method: AdaptationMethod, clip: Clip, lora: Lora) -> Clip:
         clip = replace(clip, network=Reprojected(clip.network, image_head=Gate(clip.network.visual.output_dim)))
     clip.network.to("meta")
     return clip
+
+
+def lora_targets(method: AdaptationMethod) -> str:
+    """Which modules get adapters by a method that uses them, a key of ``TARGETS``."""
+    return method.attach.keywords["targets"] if method.is_lora else "lora_attention"
 
 
 def flops(run) -> float:

@@ -11,7 +11,7 @@ from pipeline.plan.context import Context
 from pipeline.plan.estimate import WORK, work_of
 from pipeline.plan.image_sets import Assumed
 from pipeline.plan.limits import other_activations
-from pipeline.plan.rates import MEGA, Rates, seconds, workers_of
+from pipeline.plan.rates import MEGA, Rates, device_seconds, seconds, wall_seconds, workers_of
 from pipeline.plan.stages import stages_of
 from pipeline.run_parallel import dependencies, dvc, stages_to_run
 
@@ -23,7 +23,8 @@ COUNTS = {"panoramas": "panoramas", "image_passes": "image passes", "text_passes
 class Plan(NamedTuple):
     """The plan of a profile.
 
-    stages   one row a stage: stage, kind, cached (None where DVC knows nothing of this profile), the counts of ``Work``, seconds
+    stages   one row a stage: stage, kind, cached (None where DVC knows nothing of this profile), the counts of ``Work``, seconds,
+             device_seconds (those of them that are floating-point operations)
     missing  folders of images that are not there, whose size was assumed
     limits   what models do otherwise than they were trained
     """
@@ -49,6 +50,7 @@ def make_plan(params: Parameters, rates: Rates, assumed: Assumed, *, cached: set
                 "cached": None if cached is None else stage.name in cached,
                 **asdict(work),
                 "seconds": seconds(stage, work, rates, workers=workers),
+                "device_seconds": device_seconds(work, rates),
             }
         )
     return Plan(
@@ -121,9 +123,12 @@ def describe(plan: Plan) -> str:
     table = by_kind(plan.stages)
     unit, length = unit_of(table.seconds["total"])
     total = table.seconds["total"] / length
+    todo = plan.stages[~plan.stages.cached.eq(True)]
+    wall = wall_seconds(table.seconds["total"], todo.device_seconds.sum(), plan.rates, workers=plan.workers) / length
+    shared = ", which share the GPU" if plan.rates.on_gpu and plan.workers > 1 else ""
     lines = [
-        f"The profile {plan.profile}: {total:.1f} {unit} of work, about {total / plan.workers:.1f} {unit} with"
-        f" {plan.workers} stage{'s' if plan.workers > 1 else ''} at a time.",
+        f"The profile {plan.profile}: {total:.1f} {unit} of work, about {wall:.1f} {unit} with"
+        f" {plan.workers} stage{'s' if plan.workers > 1 else ''} at a time{shared}.",
         "",
         readable(table).to_markdown(index=False, disable_numparse=True, colalign=("left", *("right",) * 10)),
         "",

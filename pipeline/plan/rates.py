@@ -85,6 +85,23 @@ def workers_of(rates: Rates, threads: int | None) -> int:
     return max(1, rates.cores // threads) if threads else 1
 
 
+def device_seconds(work: Work, rates: Rates) -> float:
+    """How long the floating-point operations of a stage take, with or without a gradient."""
+    speed = rates.flops_of(work.pass_flops)
+    return work.flops / speed + work.training_flops / (rates.training * speed)
+
+
+def wall_seconds(total: float, on_device: float, rates: Rates, *, workers: int) -> float:
+    """How long stages of ``total`` seconds take, ``workers`` at a time, of which ``on_device`` are floating-point operations.
+
+    Cores are shared out; a GPU is one for all stages.
+
+    >>> wall_seconds(800.0, 300.0, REFERENCE, workers=8), wall_seconds(800.0, 300.0, replace(REFERENCE, on_gpu=True), workers=8)
+    (100.0, 300.0)
+    """
+    return max(total / workers, on_device if rates.on_gpu else 0.0)
+
+
 def seconds(stage: Stage, work: Work, rates: Rates, *, workers: int) -> float:
     """How long a stage runs, its share of the cores being that of one of ``workers`` stages."""
     if work == Work():

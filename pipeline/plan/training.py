@@ -7,13 +7,14 @@ from pathlib import Path
 from clip360.finetune.methods import find_method
 from clip360.finetune.run import make_objective
 from pipeline.finetuned import recipe_of
-from pipeline.parameters import RenderedScenes
+from pipeline.parameters import Lora, RenderedScenes
 from pipeline.plan.context import SAMPLE, Context
-from pipeline.plan.networks import FLOAT
+from pipeline.plan.networks import FLOAT, Network, lora_targets
 from pipeline.plan.work import Work
 
 JPEG_BYTES = 0.5  # bytes of a pixel in the rendered JPEG files: measured, 0.37 to 0.55 by image set
 CHANNELS = 3  # bytes of a pixel that is not compressed
+CHECK_BATCH = 2  # images by which `clip360.finetune.lora.check_adapters` checks adapters
 
 
 def rendered(n_images: int, height: int, *, bytes_per_pixel: float = JPEG_BYTES, aspect: int = 2) -> Work:
@@ -99,9 +100,10 @@ def finetune(context: Context, name: str) -> Work:
     with rehearsal.counted() as each_epoch:
         for item in objective.items(rehearsal.clip, seed=0, epoch=0):
             objective.panoramas[item]
-    work = context.costed((once[0] + each_epoch[0] * epochs) * (n / len(objective.panoramas)), run.model, run.view)
-    batch_size = section.optimisation.batch_size
     network = context.models.network(run.model, context.models.view(run.model, run.view))
+    embedded = (once[0] + each_epoch[0] * epochs) * (n / len(objective.panoramas))
+    work = context.costed(embedded + attached(network, run.method, section.lora), run.model, run.view)
+    batch_size = section.optimisation.batch_size
     step, steps = network.step(run.method, batch_size, section.lora), epochs * math.ceil(n / batch_size)
     return replace(
         work,
@@ -111,6 +113,18 @@ def finetune(context: Context, name: str) -> Work:
         memory=max(work.memory, FLOAT * network.parameters + step.memory),
         disk=FLOAT * step.trained,
     )
+
+
+def attached(network: Network, method: str, lora: Lora) -> Work:
+    """What a method embeds when it is attached to a network: all adapters of attention are checked, the released ones are not."""
+    adaptation = find_method(method)
+    checks = adaptation.uses_lora and lora_targets(adaptation) == "lora_attention"
+    return Work(image_passes=checked_images(network, "lora_attention", lora)) if checks else Work()
+
+
+def checked_images(network: Network, targets: str, lora: Lora) -> int:
+    """Images that the check of all adapters embeds: a batch with a gradient, and for each adapter one by it and one by its merged weights."""
+    return CHECK_BATCH * (1 + 2 * network.n_adapters(targets, lora))
 
 
 def own_panoramas(context: Context) -> Work:

@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import clip360.models  # noqa: F401  before open_clip
+from clip360.finetune.lora import TARGETS, attach_lora, check_adapters
 from clip360.finetune.methods import find_method, trained_weights
 from clip360.models.clip import load_clip, new_clip, save_weights, write_configuration
 from pipeline import (
@@ -18,7 +19,9 @@ from pipeline import (
     evaluate_model,
     finetune,
     inputs,
+    live_figure,
     match_attributes,
+    model_cards,
     render_control_views,
     render_image_set,
     render_viewpoints,
@@ -36,6 +39,7 @@ from pipeline.plan.networks import Network
 from pipeline.plan.page import TABLES, by_kind, describe, make_plan
 from pipeline.plan.rates import REFERENCE, given, seconds
 from pipeline.plan.stages import Stage, expand, stages_of
+from pipeline.plan.training import checked_images
 from pipeline.plan.work import Work
 from pipeline.profiles import compose
 
@@ -126,13 +130,36 @@ def test_texts_of_a_set_without_known_scenes_are_counted_once(passes, monkeypatc
     assert planned.text_passes == pytest.approx(passes["texts"], rel=0.05) and passes["texts"] > 0
 
 
-def test_a_run_embeds_and_trains_as_much_as_planned(tiny, monkeypatch):
-    monkeypatch.chdir(tiny)
+@pytest.mark.parametrize("kind", ["live_figure", "model_cards"])
+def test_pages_embed_as_many_images_and_texts_as_planned(passes, kind):
+    params = params_of("tiny").model_copy(update={"models": [MODEL]})
+    planned = work_of(Context(params, Assumed(10, 64)), Stage(kind, kind, (), ""))
+    live_figure.all_scores(params) if kind == "live_figure" else model_cards.model_card(params, MODEL)
+    assert planned.image_passes == passes["images"] > 0
+    assert planned.text_passes == pytest.approx(passes["texts"], rel=0.05) and passes["texts"] > 0
+
+
+def test_the_check_of_adapters_embeds_as_many_images_as_planned(tmp_path):
+    """Of both kinds, as notebook 04 checks them; attaching those of attention checks them already."""
+    params, found = params_of("tiny"), []
+    architecture, lora = params.pretraining.architecture.model_dump(), params.finetune.lora
+    write_configuration(tmp_path, architecture)
+    for targets in TARGETS:
+        clip = new_clip(tmp_path, seed=0, device="cpu")
+        clip.network.visual.ln_pre.register_forward_hook(lambda module, inputs, output: found.append(len(inputs[0])))
+        check_adapters(attach_lora(clip, targets=targets, **lora.model_dump()))
+    network = Network("tiny", architecture)
+    assert sum(found) == sum(checked_images(network, name, lora) for name in (*TARGETS, "lora_attention"))
+
+
+def test_a_run_embeds_and_trains_as_much_as_planned(passes):
     planned = work(params_of("tiny"), f"finetune@{RUN}")
     finetune.main(RUN)
     folder = Path("results/tiny/finetuned", RUN)
     method = json.loads((folder / "method.json").read_text())
-    assert planned.image_passes == method["images"]["without_gradient"]
+    assert (
+        planned.image_passes == passes["images"] > method["images"]["without_gradient"]
+    )  # with the check of its adapters
     assert planned.disk == 4 * method["trainable_parameters"]
     assert planned.steps == len(pd.read_csv(folder / "log/plots/metrics/loss.tsv", sep="\t"))
 
