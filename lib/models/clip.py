@@ -1,6 +1,7 @@
 """CLIP models as folders that open_clip reads: a configuration, weights, and a tokenizer if the model brings its own."""
 
 import json
+import logging
 import pickle
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -111,7 +112,11 @@ def _load(name: str, *, device: str, **overrides) -> tuple[nn.Module, Callable, 
         return open_clip.create_model_and_transforms(name, device=device, **overrides)
     except NotImplementedError:  # torch has no interpolation in half precision on a processor, where weights are read
         weights = open_clip.create_model(name).state_dict()  # in float32
-        network, *transforms = open_clip.create_model_and_transforms(name, load_weights=False, **overrides)
+        logging.disable(logging.WARNING)  # open_clip warns of random weights, which these do not stay
+        try:
+            network, *transforms = open_clip.create_model_and_transforms(name, load_weights=False, **overrides)
+        finally:
+            logging.disable(logging.NOTSET)
         resize_pos_embed(weights, network)
         network.load_state_dict(weights)
         return network.to(device), *transforms

@@ -1,11 +1,10 @@
-"""Compare the plan of the default profile with two runs, that of docs/pipeline.md and RUN: write the table of docs/running.md.
+"""Compare the plan of the default profile with a run: write the table of docs/running.md.
 
 make repro | tee RUN
 python -m tools.benchmark.plan RUN
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -21,31 +20,17 @@ from tools.benchmark.pipeline import stage_times
 PAGE = Path("docs", "running.md")
 START, END = "<!-- plan -->\n", "<!-- end of plan -->"
 FACTOR = 1.5  # beyond which an estimate is off
-MEASURED = Path("docs", "pipeline.md")
-ROW = re.compile(r"^\| (?P<kind>\w+) +\| \d+ +\| (?P<seconds>[\d,]+) +\|", re.MULTILINE)
+LEAST = 20  # seconds: shorter kinds of stages are left out of the table, not of the total
 
 
-def kinds_of_page(page: str) -> pd.Series:
-    """Seconds by kind of stage, from the first table of docs/pipeline.md.
-
-    >>> kinds_of_page("| train    | 3   | 1,557   | 23% |\\n").to_dict()
-    {'train': 1557.0}
-    """
-    rows = {}
-    for match in ROW.finditer(page.partition("## The tests")[0]):
-        rows[match["kind"]] = float(match["seconds"].replace(",", ""))
-    return pd.Series(rows)
-
-
-def compare(estimated: pd.Series, alone: pd.Series, shared: pd.Series) -> pd.DataFrame:
-    """Estimated and measured seconds by kind of stage, the longest first, and how far each estimate is off.
-
-    ``alone`` was measured without other programs, and ``shared`` beside some. Only kinds that both have are compared.
-    """
-    seconds = pd.DataFrame({"estimated": estimated, "alone": alone, "shared": shared}).dropna()
-    seconds = seconds.sort_values("alone", ascending=False)
-    seconds.loc["total"] = seconds.sum()
-    return seconds.assign(ratio=seconds.alone / seconds.estimated)
+def compare(estimated: pd.Series, measured: pd.Series) -> pd.DataFrame:
+    """Estimated and measured seconds by kind of stage, the longest first, and how far each estimate is off."""
+    seconds = pd.DataFrame({"estimated": estimated, "measured": measured}).dropna()
+    seconds = seconds.sort_values("measured", ascending=False)
+    total = seconds.sum()
+    seconds = seconds[seconds.measured >= LEAST]
+    seconds.loc["total, with all others"] = total
+    return seconds.assign(ratio=seconds.measured / seconds.estimated)
 
 
 def markdown(seconds: pd.DataFrame) -> str:
@@ -56,12 +41,11 @@ def markdown(seconds: pd.DataFrame) -> str:
         {
             "kind of stage": seconds.index,
             "estimated": seconds.estimated.map("{:,.0f}".format),
-            "measured": seconds.alone.map("{:,.0f}".format),
+            "measured": seconds.measured.map("{:,.0f}".format),
             "measured / estimated": ratios.where(~off, "**" + ratios + "**"),
-            "measured beside other programs": seconds.shared.map("{:,.0f}".format),
         }
     )
-    return words.to_markdown(index=False, disable_numparse=True, colalign=("left", *("right",) * 4))
+    return words.to_markdown(index=False, disable_numparse=True, colalign=("left", *("right",) * 3))
 
 
 def with_table(page: str, table: str) -> str:
@@ -83,15 +67,14 @@ def main(*arguments: str) -> None:
     parser.add_argument("run", metavar="RUN", help="file with the output of `make repro` of the default profile")
     parser.add_argument("--calibrate", action="store_true", help="with the rates of this machine, measured now")
     options = parser.parse_args(arguments)
-    shared, _ = stage_times(Path(options.run).read_text(encoding="utf-8"))
-    alone = kinds_of_page(MEASURED.read_text(encoding="utf-8"))
+    run, _ = stage_times(Path(options.run).read_text(encoding="utf-8"))
     params, rates = planned_params(DEFAULT), REFERENCE
     if options.calibrate:
         from pipeline.plan.calibration import calibrate
 
         rates = calibrate(params)
     planned = make_plan(params, rates, Assumed(n_images=1, height=1)).stages
-    table = markdown(compare(planned.groupby("kind").seconds.sum(), alone, shared.groupby("kind").seconds.sum()))
+    table = markdown(compare(planned.groupby("kind").seconds.sum(), run.groupby("kind").seconds.sum()))
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8")
 
 
