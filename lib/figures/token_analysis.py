@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.layout import Label, add_note, add_set_legend, draw_estimates, label_ends, panels
+from clip360.figures.labels import Label, label_ends
+from clip360.figures.layout import LETTER, POINT, add_note, add_set_legend, draw_estimates, model_panels, panels
 from clip360.figures.style import (
     LINE,
     MARKERS,
@@ -29,7 +30,8 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
     cells = [(view, model) for view in table["view"].unique() for model in table.model.unique()]
     sets = list(table.image_set.unique())
     colours, shape = set_colours(sets), {"left": 1.25, "top": 0.62, "bottom": 0.6, "gaps": (0.15, 0)}
-    figure, axes = panels(1, len(cells), heights=[0.34 * len(names)], sharey=True, sharex=True, **shape)
+    titles, heights = [f"{view_label(view)} input,\n{model_label(model)}" for view, model in cells], [0.34 * len(names)]
+    figure, axes, _ = model_panels(titles, heights, size=7, sharex="all", **shape)
     for axis, (view, model) in zip(axes[0], cells, strict=True):
         axis.axvline(1, color=LINE, linewidth=0.8, zorder=0)
         of_panel = (table["view"] == view) & (table.model == model) & table.ablation.isin(names)
@@ -39,7 +41,6 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
             bounds = row.variance_left_low, row.variance_left_high
             style = {"decided": bounds[1] < 1, "marker": MARKERS[k], "clip_on": False}
             draw_estimates(axis, row.variance_left, place, bounds, colours[row.image_set], **style)
-        axis.set_title(f"{view_label(view)} input,\n{model_label(model)}", fontsize=7)
         axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_xlim(left=0)
     axes[0, 0].set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
