@@ -36,9 +36,10 @@ class ModelPanels(NamedTuple):
         """One label of the x axes of a row, in the middle below its panels; below a band that is not full, from its left edge."""
         for start in range(0, self.axes.shape[1], self.n_columns):
             band = self.axes[row, start : start + self.n_columns]
-            middle = band[len(band) // 2]
-            if start == 0 or len(band) == self.n_columns:
-                middle.set_xlabel(words)
+            if len(band) == self.n_columns:
+                middle = band[len(band) // 2]
+                left, right, own = (axis.get_position() for axis in (band[0], band[-1], middle))
+                middle.set_xlabel(words, x=((left.x0 + right.x1) / 2 - own.x0) / own.width)
             else:
                 band[0].set_xlabel(words, x=0, ha="left")
 
@@ -124,7 +125,10 @@ def solved_model_panels(
     wrapped = [_wrapped(title, (PAGE - 0.6) / n_columns, 8) for title in titles]
     size = (PAGE, height * n_rows * n_bands + rest)
     figure, grid = plt.subplots(n_rows * n_bands, n_columns, squeeze=False, figsize=size)
-    return ModelPanels(figure, _by_model(grid, wrapped, n_rows, sharex, sharey, 8), n_columns)
+    axes = _by_model(grid, wrapped, n_rows, sharex, sharey, 8)
+    for axis in axes[0, n_columns:]:
+        axis.set_title(axis.get_title(), pad=14)  # apart from the band above
+    return ModelPanels(figure, axes, n_columns)
 
 
 def in_bands(names: Sequence[str]) -> list[Sequence[str]]:
@@ -184,7 +188,9 @@ def name_panel_row(axis: Axes, name: str, *, height: float, size: float = 8) -> 
 
 def add_note(figure: Figure, *parts: str) -> None:
     """A line in small letters below a figure: what its marks and intervals are."""
-    figure.supxlabel("; ".join(filter(None, parts)), x=0.995, ha="right", fontsize=SMALL, color="0.35")
+    placed = figure.get_layout_engine() is None  # a solved layout finds the place itself
+    height = {"y": min(0.01, 0.1 / figure.get_figheight())} if placed else {}
+    figure.supxlabel("; ".join(filter(None, parts)), x=0.995, ha="right", fontsize=SMALL, color="0.35", **height)
 
 
 def add_set_legend(figure: Figure, sets: Sequence[str], *, x: float) -> None:

@@ -76,7 +76,7 @@ def layer_lines(table: pd.DataFrame, *, interval: str) -> Figure:
             colour, end = colours[model], part.change.iloc[-1]
             axis.plot(part.index, part.change, EMBEDDINGS[kind], color=colour, linewidth=1.2)
             axis.fill_between(part.index, part.change_low, part.change_high, color=colour, alpha=0.15, linewidth=0)
-            if part.index[-1] < last:
+            if part.index[-1] < last and axis is axes[0, -1]:
                 axis.hlines(end, part.index[-1], last, color=colour, linestyle=":", linewidth=0.8)
             ends.append(Label(f"{words[model]}, {kind}", last, end, colour))
         ticks = layers[:: -(-len(layers) // MOST_TICKS)]
