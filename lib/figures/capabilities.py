@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from clip360.figures.labels import Label, label_ends
-from clip360.figures.layout import add_note, draw_estimates, model_panels, panels
+from clip360.figures.layout import MOST_PANELS, add_note, draw_estimates, model_panels, panels
 from clip360.figures.style import (
     BLACK,
     IMAGE_COLOURS,
@@ -66,7 +66,8 @@ def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str], *, by: s
     """
     subsets, views = list(table.subset.unique()), list(table["view"].unique())
     shape = {"left": 0.7, "top": 0.45 if len(views) > 1 else 0.28, "bottom": 0.62, "gaps": (0.15, 0)}
-    placed = model_panels(list(names.values()), [0.2 * len(subsets)], sharex="all", **shape)
+    most = MOST_PANELS if by == "model" else len(names)  # names of measures are short
+    placed = model_panels(list(names.values()), [0.2 * len(subsets)], most=most, sharex="all", **shape)
     figure, axes = placed.figure, placed.axes
     for axis, key in zip(axes[0], names, strict=True):
         axis.axvline(0, color=LINE, linewidth=0.8, zorder=0)

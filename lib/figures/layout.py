@@ -15,7 +15,6 @@ from clip360.figures.style import MARKERS, PAGE, SMALL, image_set_label, set_col
 POINT = 1 / 72  # inches
 LETTER, BOLD_LETTER = 0.56, 0.65  # mean width of a letter by its size
 MOST_PANELS = 4  # of models, beside each other
-LINE_HEIGHT = 1.2  # of a title by the size of its letters
 Values = float | pd.Series | np.ndarray
 Shared = Literal[False, "row", "col", "all"]
 
@@ -98,20 +97,21 @@ def model_panels(
     gaps: tuple[float, float] = (0.2, 0.3),
     between: float = 0.65,
     size: float = 8,
+    most: int = MOST_PANELS,
     sharex: Shared = False,
     sharey: Shared = "all",
     **shape,
 ) -> ModelPanels:
-    """``panels`` for models: a column with its title for each, at most ``MOST_PANELS`` beside each other, the next ones in bands below.
+    """``panels`` for models: a column with its title for each, at most ``most`` beside each other, the next ones in bands below.
 
     ``size`` is that of the titles in points; a title wider than its panel goes on in further lines, for which there is room above each band.
     Axes are shared by panels of all bands alike: in each row, in each model's column, or all.
     """
-    n_bands, n_columns = len(bands := in_bands(titles)), len(bands[0])
+    n_bands, n_columns = len(bands := in_bands(titles, most)), len(bands[0])
     breadth = (PAGE - left - right - gaps[0] * (n_columns - 1)) / n_columns
     wrapped = [_wrapped(title, breadth + gaps[0] / 2, size) for title in titles]
-    lines = max(title.count("\n") for title in wrapped) - max(title.count("\n") for title in titles)
-    room = lines * LINE_HEIGHT * size * POINT
+    added = max(title.count("\n") for title in wrapped) - max(title.count("\n") for title in titles)
+    room = 1.2 * added * size * POINT  # for lines beyond those that ``top`` has room for
     place = {"left": left, "right": right, "top": top + room, "gaps": gaps, "bands": n_bands, "between": between + room}
     figure, grid = panels(len(heights), n_columns, heights=heights, **place, **shape)
     return ModelPanels(figure, _by_model(grid, wrapped, len(heights), sharex, sharey, size), n_columns)
@@ -125,19 +125,17 @@ def solved_model_panels(
     wrapped = [_wrapped(title, (PAGE - 0.6) / n_columns, 8) for title in titles]
     size = (PAGE, height * n_rows * n_bands + rest)
     figure, grid = plt.subplots(n_rows * n_bands, n_columns, squeeze=False, figsize=size)
-    axes = _by_model(grid, wrapped, n_rows, sharex, sharey, 8)
-    for axis in axes[0, n_columns:]:
-        axis.set_title(axis.get_title(), pad=14)  # apart from the band above
-    return ModelPanels(figure, axes, n_columns)
+    titles = [f"\n{title}" if k >= n_columns else title for k, title in enumerate(wrapped)]  # apart from the band above
+    return ModelPanels(figure, _by_model(grid, titles, n_rows, sharex, sharey, 8), n_columns)
 
 
-def in_bands(names: Sequence[str]) -> list[Sequence[str]]:
-    """Names in bands of at most ``MOST_PANELS``, as even as may be.
+def in_bands(names: Sequence[str], most: int = MOST_PANELS) -> list[Sequence[str]]:
+    """Names in bands of at most ``most``, as even as may be.
 
     >>> in_bands("abc"), in_bands("abcde"), [len(band) for band in in_bands("abcdefghijklm")]
     (['abc'], ['abc', 'de'], [4, 4, 4, 1])
     """
-    n_bands = -(-len(names) // MOST_PANELS)
+    n_bands = -(-len(names) // most)
     n_columns = -(-len(names) // n_bands)
     return [names[start : start + n_columns] for start in range(0, len(names), n_columns)]
 

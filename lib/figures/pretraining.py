@@ -16,8 +16,9 @@ LEGEND, LEGEND_ROW, LEGEND_COLUMNS = 7, 0.16, 3  # points, inches, names beside 
 
 def training_images(counts: pd.DataFrame) -> Figure:
     """Number of perspective views and of panoramas among each model's training images: columns model, views, panoramas."""
-    figure, axis = plt.subplots(figsize=(COLUMN, 0.28 * len(counts) + 0.7))
     models = [model_label(model) for model in counts.model]
+    names = LETTER * LEGEND * POINT * max(map(len, models))
+    figure, axis = plt.subplots(figsize=(max(COLUMN, 2.2 + names), 0.28 * len(counts) + 0.7))
     left = 0
     for kind, image in (("views", PERSPECTIVE), ("panoramas", PANORAMA)):
         axis.barh(models, counts[kind] / 1000, left=left, color=IMAGE_COLOURS[image], label=kind, height=0.6)
