@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import Label, add_note, draw_estimates, label_ends, panels
+from clip360.figures.labels import Label, label_ends
+from clip360.figures.layout import MOST_PANELS, add_note, draw_estimates, model_panels, panels
 from clip360.figures.style import (
     BLACK,
     IMAGE_COLOURS,
@@ -65,8 +66,10 @@ def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str], *, by: s
     """
     subsets, views = list(table.subset.unique()), list(table["view"].unique())
     shape = {"left": 0.7, "top": 0.45 if len(views) > 1 else 0.28, "bottom": 0.62, "gaps": (0.15, 0)}
-    figure, axes = panels(1, len(names), heights=[0.2 * len(subsets)], sharex=True, sharey=True, **shape)
-    for axis, (key, title) in zip(axes[0], names.items(), strict=True):
+    most = MOST_PANELS if by == "model" else len(names)  # names of measures are short
+    placed = model_panels(list(names.values()), [0.2 * len(subsets)], most=most, sharex="all", **shape)
+    figure, axes = placed.figure, placed.axes
+    for axis, key in zip(axes[0], names, strict=True):
         axis.axvline(0, color=LINE, linewidth=0.8, zorder=0)
         axis.grid(axis="x", color="0.93", linewidth=0.6)
         for row in table[table[by] == key].itertuples():
@@ -75,11 +78,10 @@ def attributes_by_subset(table: pd.DataFrame, names: Mapping[str, str], *, by: s
             style = {"decided": row.decided, "marker": IMAGE_MARKERS.get(row.view, "o")}
             bounds = row.advantage_low, row.advantage_high
             draw_estimates(axis, row.advantage, place, bounds, _colour(row.view), **style)
-        axis.set_title(title)
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set(xlim=(None, 1.05), xticks=[0, 0.5, 1], yticks=range(len(subsets)), yticklabels=subsets)
     axes[0, 0].set_ylim(len(subsets) - 0.5, -0.5)
-    axes[0, len(names) // 2].set_xlabel("advantage over chance (1: always right)")
+    placed.label_x("advantage over chance (1: always right)")
     if len(views) > 1:
         for view in views:
             style = {"color": _colour(view), "markersize": 3.5, "label": view_label(view)}
@@ -103,19 +105,19 @@ def view_cost_bars(table: pd.DataFrame, *, interval: str) -> Figure:
     models = list(table.groupby("model", sort=False))
     n_rows = max(len(part) for _, part in models)
     shape = {"left": 2.72, "top": 0.28, "bottom": 0.62, "gaps": (0.15, 0)}
-    figure, axes = panels(1, len(models), heights=[0.2 * n_rows], sharex=True, sharey=True, **shape)
-    for axis, (model, part) in zip(axes[0], models, strict=True):
+    placed = model_panels([model_label(model) for model, _ in models], [0.2 * n_rows], sharex="all", **shape)
+    figure, axes = placed.figure, placed.axes
+    for axis, (_, part) in zip(axes[0], models, strict=True):
         axis.axvline(0, color=LINE, linewidth=0.8, zorder=0)
         for place, row in enumerate(part.itertuples()):
             bounds = 100 * row.change_low, 100 * row.change_high
             style = {"decided": row.decided, "marker": IMAGE_MARKERS.get(row.other, "o")}
             draw_estimates(axis, 100 * row.change, place, bounds, _colour(row.other), **style)
-        axis.set_title(model_label(model))
         words = [f"{task_label(row.task)}, against {view_label(row.other)}" for row in part.itertuples()]
         axis.set_yticks(range(len(part)), words)
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set_ylim(n_rows - 0.5, -0.5)
-    axes[0, len(models) // 2].set_xlabel("panorama minus the other view, hundredths")
+    placed.label_x("panorama minus the other view, hundredths")
     add_note(figure, "filled: decided by the corrected test", interval)
     return figure
 

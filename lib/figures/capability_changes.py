@@ -1,7 +1,7 @@
 """What an adaptation changes of each capability: one large table of coloured numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ UNITS = {
 }
 SPAN = 30  # hundredths; a change of this size has full colour
 CELL, HEADS, BAR = 0.19, 2.3, 0.62  # inches: height of a row, of the labels above all columns, of the colour bar below
-
-
+BETWEEN = 0.3  # inches between two bands of blocks
+MOST_COLUMNS = 26  # whose numbers stand apart
 NARROW = 3  # columns; a block of so few has no room for the whole name of a model
 
 
@@ -42,21 +42,47 @@ def capability_heatmap(changes: pd.DataFrame) -> Figure:
     """What each adaptation changes of each capability, in hundredths: a column for each run, beside its reference's levels.
 
     ``changes`` are those of ``stats.capabilities.capability_changes``. A block of rows for each unit, a block of columns for each reference,
-    whose levels stand in its first column. Only decided changes have a colour; the others are grey.
+    whose levels stand in its first column; blocks that have no room beside each other stand below. Only decided changes have a colour; the others are grey.
     """
     units = {unit: _places(changes, tasks) for unit, tasks in UNITS.items()}
     units = {unit: places for unit, places in units.items() if places}
-    blocks = _blocks(changes)
-    columns = [column for block in blocks.values() for column in (*block, Column("", False, ""))][:-1]
+    bands = _bands(_blocks(changes))
     shape = {"left": 2.3, "right": 0.72, "top": HEADS, "bottom": BAR, "gaps": (0, 0.07)}
     heights = [CELL * len(places) for places in units.values()]
-    figure, axes = panels(len(units), 1, heights=heights, **shape)
-    for axis, (unit, places) in zip(axes[:, 0], units.items(), strict=True):
-        shown = _panel(axis, changes.set_index(["model", "task", "view"]), places, columns)
-        axis.set_yticks(range(len(places)), [f"{task_label(task)}, {view_label(view)}" for task, view in places])
-        axis.yaxis.set_label_position("right")
-        axis.set_ylabel(unit, rotation=0, ha="left", va="center")
-    top = axes[0, 0]
+    figure, axes = panels(len(units), 1, heights=heights, bands=len(bands), between=HEADS + BETWEEN, **shape)
+    n_columns = max(len(_columns(blocks)) for blocks in bands)
+    by_place = changes.set_index(["model", "task", "view"])
+    for of_band, blocks in zip(np.split(axes[:, 0], len(bands)), bands, strict=True):
+        for axis, (unit, places) in zip(of_band, units.items(), strict=True):
+            shown = _panel(axis, by_place, places, _columns(blocks))
+            axis.set_xlim(-0.5, n_columns - 0.5)
+            axis.set_yticks(range(len(places)), [f"{task_label(task)}, {view_label(view)}" for task, view in places])
+            axis.yaxis.set_label_position("right")
+            axis.set_ylabel(unit, rotation=0, ha="left", va="center")
+        _name_columns(of_band[0], blocks)
+    bar = figure.add_axes((0.35, 0.36 / figure.get_figheight(), 0.3, 0.1 / figure.get_figheight()))
+    figure.colorbar(shown, cax=bar, orientation="horizontal", label="change, hundredths (grey: not decided)")
+    return figure
+
+
+def _bands(blocks: Mapping[str, list[Column]]) -> list[dict[str, list[Column]]]:
+    """Blocks side by side while their numbers have room, the next ones below."""
+    bands: list[dict[str, list[Column]]] = [{}]
+    for reference, block in blocks.items():
+        if bands[-1] and len(_columns(bands[-1] | {reference: block})) > MOST_COLUMNS:
+            bands.append({})
+        bands[-1][reference] = block
+    return bands
+
+
+def _columns(blocks: Mapping[str, list[Column]]) -> list[Column]:
+    """The columns of all blocks, with a gap between two."""
+    return [column for block in blocks.values() for column in (*block, Column("", False, ""))][:-1]
+
+
+def _name_columns(top: Axes, blocks: Mapping[str, list[Column]]) -> None:
+    """The names of runs above the columns of the uppermost panel, and those of models above their blocks."""
+    columns = _columns(blocks)
     top.xaxis.set_ticks_position("top")
     top.set_xticks(
         [k for k, column in enumerate(columns) if column.run], [c.words for c in columns if c.run], rotation=90
@@ -66,9 +92,6 @@ def capability_heatmap(changes: pd.DataFrame) -> Figure:
     for reference, block in blocks.items():
         _head(top, start, len(block), reference)
         start += len(block) + 1
-    bar = figure.add_axes((0.35, 0.36 / figure.get_figheight(), 0.3, 0.1 / figure.get_figheight()))
-    figure.colorbar(shown, cax=bar, orientation="horizontal", label="change, hundredths (grey: not decided)")
-    return figure
 
 
 def _places(changes: pd.DataFrame, tasks: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from clip360.figures.layout import add_note, add_set_legend, draw_estimates, name_panel_row, panels
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, model_panels, name_panel_row, panels
 from clip360.figures.style import (
     MARKERS,
     PAGE,
@@ -66,8 +66,8 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
     models, sets, views = table.model.unique(), table.image_set.unique(), list(table["view"].unique())
     shape = {"left": 1.1, "right": 0.15, "top": 0.5, "bottom": 0.6, "gaps": (0.2, 0.12)}
     height = max(0.2 * len(views), 0.8)  # so that names of sets have room beside few views
-    heights = [height] * len(sets)
-    figure, axes = panels(len(sets), len(models), heights=heights, sharex="col", sharey=True, **shape)
+    placed = model_panels([model_label(model) for model in models], [height] * len(sets), sharex="col", **shape)
+    figure, axes = placed.figure, placed.axes
     for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
         axis = axes[row, column]
         part = table[(table.model == model) & (table.image_set == image_set)]
@@ -80,13 +80,12 @@ def variance_bars(table: pd.DataFrame, *, interval: str) -> Figure:
         draw_estimates(axis, total, places, bounds, "black", marker="|", markersize=7)
         axis.locator_params(axis="x", nbins=5)
         axis.tick_params(axis="y", length=0)
-        if row == 0:
-            axis.set_title(model_label(model))
-        if column == 0:
+    for line, image_set in zip(placed.firsts, sets, strict=True):
+        for axis in line:
             name_panel_row(axis, image_set_label(image_set), height=height)
     axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
     axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
-    axes[-1, len(models) // 2].set_xlabel("variance of the score over shifts, points²")
+    placed.label_x("variance of the score over shifts, points²")
     words = {"content": "content that enters and leaves the view", "position": "position, the model's own"}
     handles = [Rectangle((0, 0), 1, 1, color=PART_COLOURS[name], label=label) for name, label in words.items()]
     handles += [plt.Line2D([], [], color="black", marker="|", linestyle="", markersize=7, label="over all shifts")]
@@ -105,7 +104,9 @@ def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
     colours, shape = set_colours(sets), {"left": 1.2, "top": 0.45, "bottom": 0.62, "gaps": (0.15, 0)}
     limits, ticks = _ratio_axis(verdicts[["of_beta", "of_beta_low", "of_beta_high"]].to_numpy())
     n_beyond = 0
-    figure, axes = panels(1, len(models), heights=[0.3 * len(controls)], sharey=True, sharex=True, **shape)
+    heights, titles = [0.3 * len(controls)], [model_label(model) for model in models]
+    placed = model_panels(titles, heights, sharex="all", **shape)
+    figure, axes = placed.figure, placed.axes
     for axis, model in zip(axes[0], models, strict=True):
         for row in verdicts[verdicts.model == model].itertuples():
             k = list(sets).index(row.image_set)
@@ -119,12 +120,12 @@ def ratios_by_control(verdicts: pd.DataFrame, *, interval: str) -> Figure:
             draw_estimates(axis, inside[0], place, inside[1], colours[row.image_set], **style)
         axis.axvline(1, color="black", linestyle="--", linewidth=0.8, zorder=0)
         axis.axvspan(1, max(100, limits[1]), color="0.95", linewidth=0, zorder=-1)
-        axis.set(title=model_label(model), xscale="log", xlim=limits)
+        axis.set(xscale="log", xlim=limits)
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     axes[0, 0].set_yticks(range(len(controls)), [CONTROLS.get(control, control) for control in controls])
     axes[0, 0].set_ylim(len(controls) - 0.5, -0.5)
-    axes[0, len(models) // 2].set_xlabel(r"median change at the worst shift over $\beta$")
+    placed.label_x(r"median change at the worst shift over $\beta$")
     add_set_legend(figure, sets, x=0.59)
     arrows = "arrows: ratios beyond the axis" if n_beyond else ""
     add_note(figure, "white: stable", "filled: interval on one side of 1", arrows, interval)
@@ -152,9 +153,10 @@ def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:
     models, sets, views = alone.model.unique(), alone.image_set.unique(), list(alone["view"].unique())
     colours, height = set_colours(sets), 0.23 * len(views)
     shape = {"left": 0.85, "right": 0.15, "top": 0.45, "bottom": 0.6, "gaps": (0.25, 0.55)}
-    heights = [height] * len(MEASURES)
-    figure, axes = panels(len(MEASURES), len(models), heights=heights, sharex="row", sharey=True, **shape)
-    for line, (measure, words) in zip(axes, MEASURES.items(), strict=True):
+    titles = [model_label(model) for model in models]
+    placed = model_panels(titles, [height] * len(MEASURES), sharex="row", **shape)
+    figure, axes = placed.figure, placed.axes
+    for n, (line, (measure, words)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
         for axis, model in zip(line, models, strict=True):
             for row in alone[alone.model == model].to_dict("records"):
                 k = list(sets).index(row["image_set"])
@@ -165,9 +167,7 @@ def views_forest(table: pd.DataFrame, *, interval: str) -> Figure:
             axis.grid(axis="x", color="0.93", linewidth=0.6)
             axis.locator_params(axis="x", nbins=5)
             axis.tick_params(axis="y", length=0)
-        line[len(models) // 2].set_xlabel(words)
-    for axis, model in zip(axes[0], models, strict=True):
-        axis.set_title(model_label(model))
+        placed.label_x(words, n)
     axes[0, 0].set_yticks(range(len(views)), [view_label(view) for view in views])
     axes[0, 0].set_ylim(len(views) - 0.5, -0.5)
     add_set_legend(figure, sets, x=0.56)

@@ -1,44 +1,46 @@
-"""Panels placed by hand, notes below them, and labels beside lines and points that do not overlap."""
+"""Where panels stand, those of many models in several bands, with their titles, notes and estimates."""
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from scipy.optimize import isotonic_regression
 
-from clip360.figures.style import BLACK, MARKERS, PAGE, SMALL, image_set_label, set_colours
+from clip360.figures.style import MARKERS, PAGE, SMALL, image_set_label, set_colours
 
 POINT = 1 / 72  # inches
 LETTER, BOLD_LETTER = 0.56, 0.65  # mean width of a letter by its size
-CONTRAST = 4.5  # of letters against white (WCAG 2, 1.4.3)
+MOST_PANELS = 4  # of models, beside each other
 Values = float | pd.Series | np.ndarray
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-CORNERS = (
-    (1, 1),
-    (1, -1),
-    (-1, 1),
-    (-1, -1),
-    (1, 0),
-    (-1, 0),
-    (0, 1),
-    (0, -1),
-)  # where a label may stand beside a point
+Shared = Literal[False, "row", "col", "all"]
 
 
-class Label(NamedTuple):
-    """A text beside a place of a panel, in the panel's data coordinates."""
+class ModelPanels(NamedTuple):
+    """A panel for each model and row; where models are many, ``n_columns`` stand beside each other and the next ones below, in another band."""
 
-    text: str
-    x: float
-    y: float
-    colour: str = BLACK
+    figure: Figure
+    axes: np.ndarray  # [n_rows, n_models], wherever a panel stands
+    n_columns: int
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """The leftmost panels of all bands [n_rows, n_bands]."""
+        return self.axes[:, :: self.n_columns]
+
+    def label_x(self, words: str, row: int = -1) -> None:
+        """One label of the x axes of a row, in the middle below its panels; below a band that is not full, from its left edge."""
+        for start in range(0, self.axes.shape[1], self.n_columns):
+            band = self.axes[row, start : start + self.n_columns]
+            if len(band) == self.n_columns:
+                middle = band[len(band) // 2]
+                left, right, own = (axis.get_position() for axis in (band[0], band[-1], middle))
+                middle.set_xlabel(words, x=((left.x0 + right.x1) / 2 - own.x0) / own.width)
+            else:
+                band[0].set_xlabel(words, x=0, ha="left")
 
 
 def panels(
@@ -52,33 +54,119 @@ def panels(
     bottom: float = 0.5,
     gaps: tuple[float, float] = (0.2, 0.3),
     width: float = PAGE,
+    bands: int = 1,
+    between: float = 0.0,
+    width_ratios: Sequence[float] | None = None,
     **shared,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure with axes [n_rows, n_columns], all sizes in inches; ``shared`` goes to ``plt.subplots``.
+    """A figure with axes [n_rows, n_columns], all sizes in inches; ``shared`` (``sharex``, ``sharey``) is that of ``plt.subplots``.
 
-    ``heights`` are those of the rows, ``gaps`` lie between columns and between rows. A solved layout of panels with different heights
-    would differ in the last bits between runs.
+    ``heights`` are those of the rows, ``gaps`` lie between columns and between rows. With several ``bands`` the same rows stand as often
+    below each other, ``between`` apart: axes [bands * n_rows, n_columns]. A solved layout of panels with different heights would differ in the
+    last bits between runs.
     """
-    height = top + sum(heights) + gaps[1] * (n_rows - 1) + bottom
+    step = sum(heights) + gaps[1] * (n_rows - 1) + between  # from one band to the next
+    height = top + sum(heights) + gaps[1] * (n_rows - 1) + bottom + step * (bands - 1)
     breadth = (width - left - right - gaps[0] * (n_columns - 1)) / n_columns
-    figure, axes = plt.subplots(
-        n_rows,
-        n_columns,
-        squeeze=False,
-        figsize=(width, height),
-        height_ratios=heights,
-        layout="none",
-        gridspec_kw={
-            "left": left / width,
-            "right": 1 - right / width,
-            "top": 1 - top / height,
-            "bottom": bottom / height,
-            "wspace": gaps[0] / breadth,
-            "hspace": gaps[1] / np.mean(heights),
-        },
-        **shared,
-    )
-    return figure, axes
+    figure = plt.figure(figsize=(width, height), layout="none")
+    grids = [
+        figure.add_gridspec(
+            n_rows,
+            n_columns,
+            height_ratios=heights,
+            width_ratios=width_ratios,
+            left=left / width,
+            right=1 - right / width,
+            top=1 - (top + step * band) / height,
+            bottom=(bottom + step * (bands - 1 - band)) / height,
+            wspace=gaps[0] / breadth,
+            hspace=gaps[1] / np.mean(heights),
+        )
+        for band in range(bands)
+    ]
+    return figure, np.concatenate([grid.subplots(squeeze=False, **shared) for grid in grids])
+
+
+def model_panels(
+    titles: Sequence[str],
+    heights: Sequence[float],
+    *,
+    left: float,
+    right: float = 0.08,
+    top: float = 0.3,
+    gaps: tuple[float, float] = (0.2, 0.3),
+    between: float = 0.65,
+    size: float = 8,
+    most: int = MOST_PANELS,
+    sharex: Shared = False,
+    sharey: Shared = "all",
+    **shape,
+) -> ModelPanels:
+    """``panels`` for models: a column with its title for each, at most ``most`` beside each other, the next ones in bands below.
+
+    ``size`` is that of the titles in points; a title wider than its panel goes on in further lines, for which there is room above each band.
+    Axes are shared by panels of all bands alike: in each row, in each model's column, or all.
+    """
+    n_bands, n_columns = len(bands := in_bands(titles, most)), len(bands[0])
+    breadth = (PAGE - left - right - gaps[0] * (n_columns - 1)) / n_columns
+    wrapped = [_wrapped(title, breadth + gaps[0] / 2, size) for title in titles]
+    added = max(title.count("\n") for title in wrapped) - max(title.count("\n") for title in titles)
+    room = 1.2 * added * size * POINT  # for lines beyond those that ``top`` has room for
+    place = {"left": left, "right": right, "top": top + room, "gaps": gaps, "bands": n_bands, "between": between + room}
+    figure, grid = panels(len(heights), n_columns, heights=heights, **place, **shape)
+    return ModelPanels(figure, _by_model(grid, wrapped, len(heights), sharex, sharey, size), n_columns)
+
+
+def solved_model_panels(
+    titles: Sequence[str], n_rows: int, *, height: float, rest: float, sharex: Shared = False, sharey: Shared = "all"
+) -> ModelPanels:
+    """``model_panels`` of one ``height`` a row with its decorations, in inches, in matplotlib's constrained layout; ``rest`` is for legend and note."""
+    n_bands, n_columns = len(bands := in_bands(titles)), len(bands[0])
+    wrapped = [_wrapped(title, (PAGE - 0.6) / n_columns, 8) for title in titles]
+    size = (PAGE, height * n_rows * n_bands + rest)
+    figure, grid = plt.subplots(n_rows * n_bands, n_columns, squeeze=False, figsize=size)
+    titles = [f"\n{title}" if k >= n_columns else title for k, title in enumerate(wrapped)]  # apart from the band above
+    return ModelPanels(figure, _by_model(grid, titles, n_rows, sharex, sharey, 8), n_columns)
+
+
+def in_bands(names: Sequence[str], most: int = MOST_PANELS) -> list[Sequence[str]]:
+    """Names in bands of at most ``most``, as even as may be.
+
+    >>> in_bands("abc"), in_bands("abcde"), [len(band) for band in in_bands("abcdefghijklm")]
+    (['abc'], ['abc', 'de'], [4, 4, 4, 1])
+    """
+    n_bands = -(-len(names) // most)
+    n_columns = -(-len(names) // n_bands)
+    return [names[start : start + n_columns] for start in range(0, len(names), n_columns)]
+
+
+def _wrapped(title: str, breadth: float, size: float) -> str:
+    """A title in lines no wider than ``breadth`` inches, broken between words."""
+    letters = int(breadth / POINT / (LETTER * size))
+    return "\n".join(part for line in title.split("\n") for part in textwrap.wrap(line, letters))
+
+
+def _by_model(
+    grid: np.ndarray, titles: Sequence[str], n_rows: int, sharex: Shared, sharey: Shared, size: float
+) -> np.ndarray:
+    """The axes [n_rows, n_models] of a grid [n_bands * n_rows, n_columns], shared and with titles; the grid's other axes are removed."""
+    n_columns = grid.shape[1]
+    axes = np.concatenate(np.split(grid, len(grid) // n_rows), axis=1)
+    for axis in axes[:, len(titles) :].flat:
+        axis.remove()
+    axes = axes[:, : len(titles)]
+    for (row, column), axis in np.ndenumerate(axes):
+        first = {"all": axes[0, 0], "row": axes[row, 0], "col": axes[0, column]}
+        for shared, share in ((sharex, axis.sharex), (sharey, axis.sharey)):
+            if shared and axis is not first[shared]:
+                share(first[shared])
+        if sharex in ("col", "all") and row < n_rows - 1:
+            axis.tick_params(axis="x", which="both", labelbottom=False)
+        if sharey in ("row", "all") and column % n_columns:
+            axis.tick_params(axis="y", which="both", labelleft=False)
+        if row == 0:
+            axis.set_title(titles[column], fontsize=size)
+    return axes
 
 
 def interval_words(alpha: float, *, replicates: int = 0) -> str:
@@ -98,7 +186,9 @@ def name_panel_row(axis: Axes, name: str, *, height: float, size: float = 8) -> 
 
 def add_note(figure: Figure, *parts: str) -> None:
     """A line in small letters below a figure: what its marks and intervals are."""
-    figure.supxlabel("; ".join(filter(None, parts)), x=0.995, ha="right", fontsize=SMALL, color="0.35")
+    placed = figure.get_layout_engine() is None  # a solved layout finds the place itself
+    height = {"y": min(0.01, 0.1 / figure.get_figheight())} if placed else {}
+    figure.supxlabel("; ".join(filter(None, parts)), x=0.995, ha="right", fontsize=SMALL, color="0.35", **height)
 
 
 def add_set_legend(figure: Figure, sets: Sequence[str], *, x: float) -> None:
@@ -126,84 +216,6 @@ def name_rows(axis: Axes, words: Sequence[str], headings: Sequence[bool], *, lef
         if heading:
             place = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
             axis.annotate(name, (0, k), ((0.04 - left) / POINT, 0), va="center", fontsize=7, weight="bold", **place)
-
-
-def ink(colour: str) -> tuple[float, float, float]:
-    """A colour, darkened where letters in it would be hard to read on white.
-
-    >>> ink("#000000"), [round(part, 2) for part in ink("#FFFFFF")]
-    ((0.0, 0.0, 0.0), [0.47, 0.47, 0.47])
-    """
-    rgb = np.array(to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)  # sRGB, IEC 61966-2-1
-    linear *= min(1, (1.05 / CONTRAST - 0.05) / max(linear @ LUMINANCE, 1e-9))
-    dark = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return tuple(dark.tolist())
-
-
-def spread(places: Sequence[float], gap: float) -> np.ndarray:
-    """Places moved apart in their order, so that neighbours are at least ``gap`` apart and the squared movement is least.
-
-    >>> spread([0.0, 1.0, 10.0], 3.0).tolist()
-    [-1.0, 2.0, 10.0]
-    """
-    order = np.argsort(places, kind="stable")
-    steps = gap * np.arange(len(order))
-    moved = np.empty(len(order))
-    moved[order] = isotonic_regression(np.asarray(places, dtype=float)[order] - steps).x + steps
-    return moved
-
-
-def label_ends(axis: Axes, labels: Sequence[Label], *, height: float, size: float = 7) -> None:
-    """Labels to the right of the ends of lines; ``height`` is that of the panel in inches, its limits have to be final."""
-    y = _in_points(axis, labels, (1, height))[:, 1]
-    for label, old, new in zip(labels, y, spread(y, size + 1), strict=True):
-        style = {"va": "center", "fontsize": size, "color": ink(label.colour), "annotation_clip": False}
-        axis.annotate(label.text, (label.x, label.y), (5, new - old), textcoords="offset points", **style)
-
-
-def label_points(axis: Axes, labels: Sequence[Label], *, size: tuple[float, float], letters: float = SMALL) -> None:
-    """Labels beside points, each at the first corner where it covers neither a point nor another label.
-
-    ``size`` is that of the panel in inches, its limits have to be final.
-    """
-    points = _in_points(axis, labels, size)
-    taken = [(x, y, 4.0, 4.0) for x, y in points]  # boxes: centre, half width, half height
-    inside = np.array(size) / POINT
-    for label, (x, y) in zip(labels, points, strict=True):
-        half = (LETTER * letters * len(label.text) / 2, 0.55 * letters)
-        boxes = [(x + i * (5 + half[0]), y + j * (4 + half[1]), *half) for i, j in CORNERS]
-        free = [k for k, box in enumerate(boxes) if _within(box, inside) and not any(_overlap(box, b) for b in taken)]
-        chosen = free[0] if free else 0
-        taken.append(boxes[chosen])
-        i, j = CORNERS[chosen]
-        style = {
-            "ha": ("right", "center", "left")[i + 1],
-            "va": "center",
-            "fontsize": letters,
-            "color": ink(label.colour),
-            "path_effects": [withStroke(linewidth=1.5, foreground="white")],  # over lines
-        }
-        offset = (5 * i, j * (4 + half[1]))
-        axis.annotate(
-            label.text, (label.x, label.y), offset, textcoords="offset points", annotation_clip=False, **style
-        )
-
-
-def _in_points(axis: Axes, labels: Sequence[Label], size: tuple[float, float]) -> np.ndarray:
-    """Places [N, 2] of labels in a panel of this size (inches), in points from its lower left corner."""
-    axis.viewLim  # noqa: B018 -- limits that wait to be computed are computed when they are asked for
-    to_panel = axis.transData - axis.transAxes
-    return to_panel.transform([(label.x, label.y) for label in labels]) * np.array(size) / POINT
-
-
-def _within(box: tuple[float, ...], size: np.ndarray) -> bool:
-    x, y, half_width, half_height = box
-    return half_width <= x <= size[0] - half_width and half_height <= y <= size[1] - half_height
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
 
 
 def draw_estimates(

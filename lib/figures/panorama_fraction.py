@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip360.figures.layout import Label, add_note, add_set_legend, draw_estimates, interval_words, label_ends, panels
+from clip360.figures.labels import Label, label_ends
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, interval_words, panels
 from clip360.figures.style import LINE, MARKERS, image_set_label, model_label, set_colours
 from clip360.stats.inference import Inference
 from clip360.stats.replicates import this_run_and_replicates

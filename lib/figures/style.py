@@ -47,6 +47,19 @@ VIEW_MARKERS = dict(zip(VIEW_COLOURS, MARKERS, strict=False))
 OTHERS = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
 LOSS_TO_GAIN = "PRGn"  # a colour map
 MODEL = re.compile(r"clip_p(\d+)(?:_v(\d+))?(?:_r(\d+))?")  # panoramas, views, right cues, all in percent
+PUBLISHED_MODEL = re.compile(
+    r"(vit|siglip2)_(\w+?)_(\d+)(?:_([a-z0-9]+))?(_quickgelu)?"
+)  # size, patch, weights, activation
+WEIGHTS = {
+    "laion400m": "LAION-400M",
+    "laion2b": "LAION-2B",
+    "openai": "OpenAI",
+    "datacomp": "DataComp",
+    "metaclip": "MetaCLIP",
+    "dfn2b": "DFN-2B",
+    "dfn5b": "DFN-5B",
+    "siglip2": "SigLIP 2",
+}
 # Place in the colour map RdPu by the fraction of panoramas in training.
 FRACTIONS, PLACES = (0.0, 0.03, 0.3, 1.0), (0.48, 0.68, 0.92, 1.0)
 
@@ -166,10 +179,10 @@ def _with_others(names: Iterable[str], known: Mapping[str, str], others: tuple[s
 
 
 def model_label(name: str, *, separator: str = ", ") -> str:
-    """A model's name in words; the name itself where it is not one of the models of this project.
+    """A model's name in words; the name itself where no profile of this project has it.
 
-    >>> model_label("clip_p03"), model_label("vit_b_32_openai")
-    ('CLIP, 3 % panoramas', 'vit_b_32_openai')
+    >>> model_label("clip_p03"), model_label("vit_b_32_laion400m_quickgelu"), model_label("my_clip")
+    ('CLIP, 3 % panoramas', 'ViT-B-32, LAION-400M, QuickGELU', 'my_clip')
     >>> model_label("clip_p00_v70"), model_label("clip_p30_r75")
     ('CLIP, 0 % panoramas, 70 % of the views', 'CLIP, 30 % panoramas, 75 % right cues')
     """
@@ -178,6 +191,8 @@ def model_label(name: str, *, separator: str = ", ") -> str:
         words = ["CLIP", f"{int(panoramas)} % panoramas"]
         words += [f"{int(views)} % of the views"] if views else []
         return separator.join([*words, *([f"{int(reliability)} % right cues"] if reliability else [])])
+    if (match := PUBLISHED_MODEL.fullmatch(name)) and (data := WEIGHTS.get(match[4] or match[1])):
+        return separator.join([f"ViT-{match[2].upper()}-{match[3]}", data, *(["QuickGELU"] if match[5] else [])])
     return name
 
 

@@ -1,13 +1,12 @@
 """Normal Q-Q plots of the differences that both probes test."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import beta, norm
 
-from clip360.figures.layout import add_note
-from clip360.figures.style import MARKERS, PAGE, image_set_label, model_label, set_colours
+from clip360.figures.layout import add_note, solved_model_panels
+from clip360.figures.style import MARKERS, image_set_label, model_label, set_colours
 
 LABELS = {"textual": "$s - s^u$, standardised", "visual": r"$|s - s^\delta|$, standardised"}
 
@@ -19,9 +18,9 @@ def qq_plots(pairs: pd.DataFrame, *, alpha: float) -> Figure:
     differences lie with probability 1 - α, point by point (quantiles of order statistics are beta quantiles).
     """
     experiments, models, sets = (pairs[name].unique() for name in ("experiment", "model", "image_set"))
-    colours, size = set_colours(sets), (PAGE, 1.8 * len(experiments) + 0.6)
-    shape = len(experiments), len(models)
-    figure, axes = plt.subplots(*shape, sharex=True, sharey="row", squeeze=False, figsize=size)
+    colours, titles = set_colours(sets), [model_label(model) for model in models]
+    placed = solved_model_panels(titles, len(experiments), height=1.8, rest=0.6, sharex="all", sharey="row")
+    figure, axes = placed.figure, placed.axes
     for (row, experiment), (column, model) in ((r, c) for r in enumerate(experiments) for c in enumerate(models)):
         axis = axes[row, column]
         of_panel = pairs[(pairs.experiment == experiment) & (pairs.model == model)]
@@ -38,12 +37,11 @@ def qq_plots(pairs: pd.DataFrame, *, alpha: float) -> Figure:
         )
         axis.fill_between(place, low, high, color="0.85", linewidth=0, zorder=0)
         axis.axline((0, 0), slope=1, color="0.4", linewidth=0.7, zorder=0)
-        if row == 0:
-            axis.set_title(model_label(model))
         if row == len(experiments) - 1:
             axis.set_xlabel("normal quantile")
-    for axis, experiment in zip(axes[:, 0], experiments, strict=True):
-        axis.set_ylabel(LABELS[experiment])
+    for line, experiment in zip(placed.firsts, experiments, strict=True):
+        for axis in line:
+            axis.set_ylabel(LABELS[experiment])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), markerscale=2)
     add_note(figure, f"grey: where {100 * (1 - alpha):g} % of normal differences lie")

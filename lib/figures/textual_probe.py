@@ -1,6 +1,7 @@
 """Figures of the textual probe."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -8,7 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.layout import add_note, add_set_legend, draw_estimates, panels
+from clip360.figures.layout import add_note, add_set_legend, draw_estimates, in_bands, model_panels, panels
 from clip360.figures.style import (
     IMAGE_COLOURS,
     LINE,
@@ -32,7 +33,7 @@ KIND_LABELS = {
 def gain_distributions(measurements: pd.DataFrame, *, generic_cue: str) -> Figure:
     """Distribution over images of the gain s - s^u over one generic cue, on panoramas and on perspective views back to back.
 
-    A panel for each image set; ``measurements`` are those of the textual probe.
+    A panel for each image set, and below each other for more models than stand side by side; ``measurements`` are those of the textual probe.
     """
     keys = ["model", "image_set", "view", "image"]
     s = select(measurements, "clip_score", "format_cue").set_index(keys).value
@@ -41,14 +42,18 @@ def gain_distributions(measurements: pd.DataFrame, *, generic_cue: str) -> Figur
     gains = (s - s_u).rename("gain").reset_index()
     gains["model"] = gains.model.map(lambda name: model_label(name, separator=",\n"))
     sets, views = gains.image_set.unique(), [view for view in IMAGE_COLOURS if view in set(gains["view"])]
-    figure, axes = plt.subplots(1, len(sets), sharey=True, squeeze=False, figsize=(PAGE, 2.5))
-    for axis, image_set in zip(axes[0], sets, strict=True):
+    bands = in_bands(gains.model.unique())
+    shape, size = (len(bands), len(sets)), (PAGE, 2.5 * len(bands))
+    figure, axes = plt.subplots(*shape, sharey=True, squeeze=False, figsize=size)
+    for (row, models), (column, image_set) in product(enumerate(bands), enumerate(sets)):
+        axis = axes[row, column]
         style = {"hue_order": views, "palette": IMAGE_COLOURS, "inner": "quart", "linewidth": 0.6, "legend": False}
-        part = gains[gains.image_set == image_set]
+        part = gains[(gains.image_set == image_set) & gains.model.isin(models)]
         # Equal areas, since both halves show equally many images.
         sns.violinplot(part, x="model", y="gain", hue="view", split=True, common_norm=True, cut=0, ax=axis, **style)
         axis.axhline(0, color=LINE, linewidth=0.8, zorder=0)
-        axis.set(title=image_set_label(image_set), xlabel="", ylabel="gain $s - s^u$, points")
+        axis.set(title="" if row else image_set_label(image_set), xlabel="", ylabel="gain $s - s^u$, points")
+        axis.set_xlim(-0.5, len(bands[0]) - 0.5)
         axis.tick_params(axis="x", length=0)
     handles = [plt.Rectangle((0, 0), 1, 1, color=IMAGE_COLOURS[view], label=view_label(view)) for view in views]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(views))
@@ -64,7 +69,8 @@ def contrasts_by_kind(kinds: pd.DataFrame, *, interval: str) -> Figure:
     models, sets = kinds.model.unique(), kinds.image_set.unique()
     names, colours = [name for name in KIND_LABELS if (kinds.kind == name).any()], set_colours(sets)
     height = (0.12 * len(sets) + 0.1) * len(names)
-    figure, axes = panels(1, len(models), heights=[height], left=1.25, top=0.5, bottom=0.6, sharey=True)
+    titles = [model_label(model) for model in models]
+    figure, axes, _ = model_panels(titles, [height], left=1.25, top=0.5, bottom=0.6, between=0.5)
     for axis, model in zip(axes[0], models, strict=True):
         axis.axvline(0, color=LINE, linewidth=0.8, zorder=0)
         for k, (image_set, marker) in enumerate(zip(sets, MARKERS, strict=False)):
@@ -72,7 +78,6 @@ def contrasts_by_kind(kinds: pd.DataFrame, *, interval: str) -> Figure:
             places = [row + 0.3 * (k - (len(sets) - 1) / 2) for row in range(len(names))]
             bounds = part.contrast_low, part.contrast_high
             draw_estimates(axis, part.contrast, places, bounds, colours[image_set], marker=marker)
-        axis.set_title(model_label(model))
         axis.locator_params(axis="x", nbins=5)
     axes[0, 0].set_yticks(range(len(names)), [KIND_LABELS[name] for name in names])
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from clip360.figures.layout import Label, add_note, add_set_legend, draw_estimates, label_ends, panels
+from clip360.figures.labels import Label, label_ends
+from clip360.figures.layout import LETTER, POINT, add_note, add_set_legend, draw_estimates, model_panels, panels
 from clip360.figures.style import (
     LINE,
     MARKERS,
@@ -18,6 +19,7 @@ from clip360.figures.style import (
 )
 
 EMBEDDINGS = {"own": "-", "circular": "--"}  # positional embedding: line
+LABEL, MOST_TICKS = 7, 13  # points, letters of a line's name; numbers of blocks below a panel
 
 
 def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
@@ -29,7 +31,8 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
     cells = [(view, model) for view in table["view"].unique() for model in table.model.unique()]
     sets = list(table.image_set.unique())
     colours, shape = set_colours(sets), {"left": 1.25, "top": 0.62, "bottom": 0.6, "gaps": (0.15, 0)}
-    figure, axes = panels(1, len(cells), heights=[0.34 * len(names)], sharey=True, sharex=True, **shape)
+    titles, heights = [f"{view_label(view)} input,\n{model_label(model)}" for view, model in cells], [0.34 * len(names)]
+    figure, axes, _ = model_panels(titles, heights, size=7, sharex="all", **shape)
     for axis, (view, model) in zip(axes[0], cells, strict=True):
         axis.axvline(1, color=LINE, linewidth=0.8, zorder=0)
         of_panel = (table["view"] == view) & (table.model == model) & table.ablation.isin(names)
@@ -39,7 +42,6 @@ def ablation_dots(table: pd.DataFrame, *, interval: str) -> Figure:
             bounds = row.variance_left_low, row.variance_left_high
             style = {"decided": bounds[1] < 1, "marker": MARKERS[k], "clip_on": False}
             draw_estimates(axis, row.variance_left, place, bounds, colours[row.image_set], **style)
-        axis.set_title(f"{view_label(view)} input,\n{model_label(model)}", fontsize=7)
         axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_xlim(left=0)
     axes[0, 0].set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
@@ -56,24 +58,31 @@ def layer_lines(table: pd.DataFrame, *, interval: str) -> Figure:
     """Change of the patch tokens, moved back to their places, from layer to layer: a panel for each view.
 
     ``table`` is that of ``stats.token_analysis.token_changes_by_layer``, ``interval`` says in words what its intervals are. One colour for each model; full lines are the
-    learned positional embedding, dashed lines the circular one.
+    learned positional embedding, dashed lines the circular one. Dots lead from the last block of a shorter network to its name.
     """
-    views, models, height = table["view"].unique(), table.model.unique(), 1.6
-    colours, last = model_colours(models), table.layer.max()
-    shape = {"left": 0.55, "right": 1.55, "top": 0.25, "bottom": 0.6, "gaps": (0.15, 0)}
+    views, models, last = table["view"].unique(), table.model.unique(), table.layer.max()
+    colours, words = model_colours(models), {name: model_label(name).removeprefix("CLIP, ") for name in models}
+    height = max(1.6, (LABEL + 1) * POINT * len(models) * len(EMBEDDINGS))
+    letters = max(map(len, words.values())) + len(", circular")
+    right = max(1.55, 0.15 + LETTER * LABEL * POINT * letters)
+    layers = sorted(table.layer.unique())
+    shape = {"left": 0.55, "right": right, "top": 0.25, "bottom": 0.6, "gaps": (0.15, 0)}
     figure, axes = panels(1, len(views), heights=[height], sharey=True, **shape)
     for axis, view in zip(axes[0], views, strict=True):
         ends = []
         for model, kind in ((model, kind) for model in models for kind in EMBEDDINGS):
             part = table[(table["view"] == view) & (table.model == model) & (table.positional_embedding == kind)]
             part = part.groupby("layer")[["change", "change_low", "change_high"]].mean()
-            colour, words = colours[model], f"{model_label(model).removeprefix('CLIP, ')}, {kind}"
+            colour, end = colours[model], part.change.iloc[-1]
             axis.plot(part.index, part.change, EMBEDDINGS[kind], color=colour, linewidth=1.2)
             axis.fill_between(part.index, part.change_low, part.change_high, color=colour, alpha=0.15, linewidth=0)
-            ends.append(Label(words, last, part.change.loc[last], colour))
-        axis.set(title=f"{view_label(view)} input", xlabel="block (0: patches)", xticks=sorted(table.layer.unique()))
+            if part.index[-1] < last and axis is axes[0, -1]:
+                axis.hlines(end, part.index[-1], last, color=colour, linestyle=":", linewidth=0.8)
+            ends.append(Label(f"{words[model]}, {kind}", last, end, colour))
+        ticks = layers[:: -(-len(layers) // MOST_TICKS)]
+        axis.set(title=f"{view_label(view)} input", xlabel="block (0: patches)", xticks=ticks)
         axis.set(xlim=(0, last), ylim=(0, None))
-    label_ends(axes[0, -1], ends, height=height)
+    label_ends(axes[0, -1], ends, height=height, size=LABEL)
     axes[0, 0].set_ylabel(r"change of tokens, $1 - \cos$")
     add_note(figure, "full: own positional embedding, dashed: circular", f"bands: {interval}")
     return figure

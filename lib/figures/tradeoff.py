@@ -7,7 +7,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from clip360.figures.layout import Label, add_note, draw_estimates, label_ends, label_points, panels
+from clip360.figures.labels import Label, label_ends, label_points
+from clip360.figures.layout import add_note, draw_estimates, panels
 from clip360.figures.style import BLACK, LINE, MARKERS, image_set_label, lam_colour, method_words
 from clip360.names import TRAINING
 from clip360.stats.tradeoff import pareto

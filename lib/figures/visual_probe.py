@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MultipleLocator
 from torch import Tensor
 
-from clip360.figures.layout import add_note, draw_estimates
+from clip360.figures.layout import add_note, draw_estimates, solved_model_panels
 from clip360.figures.style import BAND, BLACK, PAGE, image_set_label, model_colours, model_label
 
 CHANGE = r"$|s - s^\delta|$"
@@ -46,8 +46,9 @@ def shift_curves(curve: pd.DataFrame, tests: pd.DataFrame, *, interval: str) -> 
     """
     models, sets = curve.model.unique(), curve.image_set.unique()
     colours = model_colours(models)
-    size = (PAGE, 1.6 * len(sets) + 0.5)
-    figure, axes = plt.subplots(len(sets), len(models), sharex=True, sharey=True, squeeze=False, figsize=size)
+    titles = [model_label(model) for model in models]
+    placed = solved_model_panels(titles, len(sets), height=1.6, rest=0.5, sharex="all")
+    figure, axes = placed.figure, placed.axes
     for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
         axis = axes[row, column]
         line = curve[(curve.model == model) & (curve.image_set == image_set)]
@@ -64,9 +65,7 @@ def shift_curves(curve: pd.DataFrame, tests: pd.DataFrame, *, interval: str) -> 
             draw_estimates(axis, part.median_abs_diff, 360 * part["shift"], bounds, colours[model], **style)
         axis.xaxis.set_major_locator(MultipleLocator(90))
         axis.set_xlim(0, 360)
-        if row == 0:
-            axis.set_title(model_label(model))
-        if column == 0:
+        if column % placed.n_columns == 0:
             axis.set_ylabel(f"{image_set_label(image_set)}\n{CHANGE}, points")
         if row == len(sets) - 1:
             axis.set_xlabel("shift, degrees")
@@ -92,8 +91,8 @@ def change_distributions(changes: pd.DataFrame, bounds: pd.DataFrame, *, shift_l
     shift, ``interval`` says in words what the interval of β is. Each panel's axis ends at the largest 2 % of changes, which the last bin holds.
     """
     models, sets = changes.model.unique(), changes.image_set.unique()
-    size = (PAGE, 1.6 * len(sets) + 0.6)
-    figure, axes = plt.subplots(len(sets), len(models), sharey=True, squeeze=False, figsize=size)
+    placed = solved_model_panels([model_label(model) for model in models], len(sets), height=1.6, rest=0.6)
+    figure, axes = placed.figure, placed.axes
     for (row, image_set), (column, model) in ((r, c) for r in enumerate(sets) for c in enumerate(models)):
         axis = axes[row, column]
         part = changes[(changes.model == model) & (changes.image_set == image_set)]
@@ -107,9 +106,7 @@ def change_distributions(changes: pd.DataFrame, bounds: pd.DataFrame, *, shift_l
         axis.axvline(bound.beta, color="black", linestyle="--", linewidth=0.8)
         axis.set_xlim(0, max(bins[-1], bound.beta_high))
         axis.locator_params(axis="x", nbins=5)
-        if row == 0:
-            axis.set_title(model_label(model))
-        if column == 0:
+        if column % placed.n_columns == 0:
             axis.set_ylabel(f"{image_set_label(image_set)}\n% of panoramas")
         if row == len(sets) - 1:
             axis.set_xlabel("change of the score, points")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from clip360.figures.layout import Label, label_ends, label_points, panels, spread
+from clip360.figures.labels import Label, label_ends, label_points, spread
+from clip360.figures.layout import panels
 from clip360.figures.style import save_figure, set_style
 
 
