@@ -1,5 +1,6 @@
 """The page of `clip360 leaderboard`: cards of several models in one table."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from clip360.pages.interval_plot import Axis, axis_of
 from clip360.pages.numbers import number
 
 PAGE = "leaderboard.html"
+LETTERS = 10  # of a name that fit beside each other in the column of names
 ASSETS = Assets(
     styles=("page.css", "intervals.css", "leaderboard_page.css"), scripts=("dom.js", "theme.js", "leaderboard_page.js")
 )
@@ -45,7 +47,7 @@ def write_leaderboard_page(
         meanings=list({column["label"]: column for column in columns}.values()),
         rows=[
             {
-                "model": row["model"],
+                "name": _parts(row["model"]),
                 "weights": row["weights_sha256"],
                 "cells": [_cell(row, column, axes[column["name"]]) for column in columns],
             }
@@ -56,6 +58,15 @@ def write_leaderboard_page(
         **{key: card[key] for key in ("protocol", "image_set", "versions")},
     )  # fmt: skip
     return path
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a name that does not fit into its column, between which a line may end.
+
+    >>> _parts("clip_p03"), _parts("vit_b_16_laion2b")
+    (['clip_p03'], ['vit_', 'b_', '16_', 'laion2b'])
+    """
+    return re.split(r"(?<=[-_/])(?=.)", name) if len(name) > LETTERS else [name]
 
 
 def _estimate(row: Mapping[str, Any], name: str) -> dict[str, float | None]:

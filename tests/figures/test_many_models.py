@@ -3,6 +3,7 @@
 from itertools import combinations, product
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,6 +37,8 @@ INTERVAL = "99 % intervals over images"
 @pytest.fixture(autouse=True)
 def style():
     set_style()
+    yield
+    plt.close("all")
 
 
 def rows(**levels) -> pd.DataFrame:
