@@ -14,6 +14,7 @@ the mean over replicates, and it alone decides claims (``claims``); what one run
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -47,13 +48,36 @@ def bootstrap(
         raise ValueError(
             f"{n_bad} of {x.size} values are not numbers: expected a value for every image, measure the set anew"
         )
-    low, high = percentiles(statistic(x[..., resampled_images(x.shape[-1], inference)]), inference.alpha)
+    if counted := COUNTED.get(statistic):
+        resampled = counted(x, inference)
+    else:
+        resampled = statistic(x[..., resampled_images(x.shape[-1], inference)])
+    low, high = percentiles(resampled, inference.alpha)
     return float(low), float(high)
 
 
 def resampled_images(n: int, inference: Inference) -> np.ndarray:
     """Indices of n images drawn with replacement: int [n_bootstrap, n], the same for all statistics of a set."""
     return np.random.default_rng(inference.seed).integers(n, size=(inference.n_bootstrap, n))
+
+
+@lru_cache(maxsize=4)
+def times_drawn(n: int, inference: Inference) -> np.ndarray:
+    """How often each of n images is in each resample: uint16 [n, n_bootstrap]."""
+    counts = [np.bincount(images, minlength=n) for images in resampled_images(n, inference)]
+    return np.stack(counts, axis=1).astype(np.uint16)
+
+
+def resampled_medians(x: np.ndarray, inference: Inference) -> np.ndarray:
+    """Medians of all values of x [..., N] in every resample of the N images: [n_bootstrap], a quarter of the time of drawing the values.
+
+    The values are sorted once; how often each image is drawn says which of them stands in the middle of a resample.
+    """
+    n = x.shape[-1]
+    order = np.argsort(x, axis=None, kind="stable")
+    drawn_up_to = times_drawn(n, inference)[order % n].cumsum(0, dtype=np.min_scalar_type(x.size))
+    lower, upper = (x.ravel()[order[(drawn_up_to <= k).sum(0)]] for k in ((x.size - 1) // 2, x.size // 2))
+    return (lower + upper) / 2
 
 
 def percentiles(resampled: np.ndarray, alpha: float) -> np.ndarray:
@@ -87,6 +111,17 @@ def median(x: np.ndarray) -> np.ndarray:
     return np.median(x, axis=-1)
 
 
+def pooled_median(x: np.ndarray) -> np.ndarray:
+    """Median over the first and the last axis, such as shifts and images."""
+    return np.median(x, axis=(0, -1))
+
+
+def pooled_median_ratio(x: np.ndarray) -> np.ndarray:
+    """``pooled_median`` of the first half of the rows over that of the second half."""
+    first, second = np.split(x, 2)
+    return pooled_median(first) / pooled_median(second)
+
+
 def mean(x: np.ndarray) -> np.ndarray:
     """Mean along the last axis."""
     return x.mean(-1)
@@ -100,3 +135,12 @@ def holm(p: pd.Series) -> np.ndarray:
 def positive(p: float) -> float:
     """A p-value that underflows to 0 becomes the smallest positive float: no p-value is 0."""
     return max(float(p), np.finfo(float).tiny)
+
+
+def _resampled_ratios(x: np.ndarray, inference: Inference) -> np.ndarray:
+    first, second = (resampled_medians(half, inference) for half in np.split(x, 2))
+    return first / second
+
+
+# Statistics of which ``bootstrap`` counts, instead of drawing values.
+COUNTED = {median: resampled_medians, pooled_median: resampled_medians, pooled_median_ratio: _resampled_ratios}

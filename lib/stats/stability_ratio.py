@@ -11,6 +11,7 @@ from clip360.stats.inference import (
     median,
     percentiles,
     resampled_images,
+    resampled_medians,
     with_interval,
 )
 from clip360.stats.measurements import KEYS, select
@@ -93,7 +94,8 @@ def ratios_to_bound(changes: np.ndarray, control: np.ndarray, *, inference: Infe
         raise ValueError("the control changes no score: β would be 0, check the control")
     images = resampled_images(len(control), inference)
     smallest = np.finfo(float).tiny  # of a resample without any change
-    resampled = np.median(changes[:, images], axis=-1) / np.maximum(upper_fence(control[images]), smallest)
+    medians = np.stack([resampled_medians(of_shift, inference) for of_shift in changes])
+    resampled = medians / np.maximum(upper_fence(control[images]), smallest)
     return median(changes) / max(float(upper_fence(control)), smallest), resampled
 
 

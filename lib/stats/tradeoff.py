@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from clip360.names import PANORAMA, PERSPECTIVE, POOLED, TEST, TRAINING, VALIDATION
-from clip360.stats.inference import Inference, mean, median, with_interval
+from clip360.stats.inference import Inference, mean, median, pooled_median, pooled_median_ratio, with_interval
 from clip360.stats.measurements import KEYS, select
 from clip360.stats.replicates import over_replicates
 from clip360.stats.stability_ratio import worst_ratio
@@ -229,7 +229,7 @@ def absolute_measures(outcome: Outcomes) -> dict:
     """The measures of ``tradeoff_table`` that need no reference: for each its values and the statistic of them."""
     return {
         "instability": (np.stack([outcome["variance"], outcome["level"]]), relative_sd),
-        "median_change": (outcome["changes"], _pooled_median),
+        "median_change": (outcome["changes"], pooled_median),
         "recall": (outcome["recall"], mean),
         "recall_perspective": (outcome["recall_perspective"], mean),
         "inter_image_cosine": (outcome["inter_image_cosine"], mean),
@@ -257,7 +257,7 @@ def compared_measures(outcome: Outcomes, reference: Outcomes) -> dict:
     }
     return {
         "instability_ratio": (np.stack(pair), relative_sd_ratio),
-        "median_change_ratio": (np.concatenate([outcome["changes"], reference["changes"]]), _median_ratio),
+        "median_change_ratio": (np.concatenate([outcome["changes"], reference["changes"]]), pooled_median_ratio),
         "score_change": (outcome["score"] - reference["score"], median),
         **changed,
         "inter_image_cosine_change": (outcome["inter_image_cosine"] - reference["inter_image_cosine"], mean),
@@ -295,7 +295,9 @@ def unseen_table(
         changes = [part["changes"][outside] for part in (outcome, measured[frozen[name], image_set])]
         row = {"model": name, "base_model": specs[name]["model"], "lam": specs[name]["lam"]}
         row |= {"image_set": image_set, "shifts": sum(outside)}
-        rows.append(row | with_interval("change_ratio", np.concatenate(changes), _median_ratio, inference=inference))
+        rows.append(
+            row | with_interval("change_ratio", np.concatenate(changes), pooled_median_ratio, inference=inference)
+        )
     columns = ["model", "base_model", "lam", "image_set", "shifts"]
     return pd.DataFrame(rows, columns=[*columns, "change_ratio", "change_ratio_low", "change_ratio_high"])
 
@@ -401,17 +403,6 @@ def _by_image(rows: pd.DataFrame) -> np.ndarray:
     return rows.groupby("image", sort=True).value.mean().to_numpy()
 
 
-def _pooled_median(changes: np.ndarray) -> np.ndarray:
-    """Median over shifts and images of [shift, ..., image]."""
-    return np.median(changes, axis=(0, -1))
-
-
 def _fence_ratio(changes: np.ndarray) -> np.ndarray:
     """Upper fence of changes[0] over that of changes[1], images last."""
     return upper_fence(changes[0]) / upper_fence(changes[1])
-
-
-def _median_ratio(changes: np.ndarray) -> np.ndarray:
-    """Pooled median of the first half of the rows (adapted) over that of the second half (frozen)."""
-    finetuned, frozen = np.split(changes, 2)
-    return _pooled_median(finetuned) / _pooled_median(frozen)
