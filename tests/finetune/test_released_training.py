@@ -62,7 +62,7 @@ def params(released, tmp_path, monkeypatch) -> Parameters:
 
 def train(params: Parameters, lam: float, folder: Path) -> tuple[dict[str, torch.Tensor], list[dict], Objective, dict]:
     """The trained adapters by name, the log, the objective, and the adapters' first weights."""
-    run = params.finetune.runs["released_l100"].model_copy(update={"model": "small", "lam": lam})
+    run = params.finetune.runs["paper_released_l100"].model_copy(update={"model": "small", "lam": lam})
     clip, log = read_model(params, "small"), []
     objective = read_objective(params, run, clip)
     clip = find_method(run.method).attach(clip, **params.finetune.lora.model_dump())
@@ -156,7 +156,7 @@ def test_training_as_released_equals_a_plain_loop(params, tmp_path, lam):
 
 
 def test_shifts_are_uniform_over_the_pixels_of_the_width(params):
-    run = params.finetune.runs["released_l100"].model_copy(update={"model": "small"})
+    run = params.finetune.runs["paper_released_l100"].model_copy(update={"model": "small"})
     objective = read_objective(params, run, read_model(params, "small"))
     shifts = [item.shift for epoch in range(640) for item in objective.items(None, seed=0, epoch=epoch)]
     counts = np.bincount(shifts, minlength=64)

@@ -42,12 +42,10 @@ SCORED = tuple(f"score_probes@{MODEL}-{name}" for name in ("360_real", "360_syn"
 HEIGHT = 64  # of the panoramas
 COUNT = 12  # images in each set: more than tests of 7 shifts need at the level below
 PAPER = parse(compose("paper"), "paper")["finetune"]
-# Every method under every view, at the end and in the middle of the sweep over λ.
-RUNS = {
-    name: {key: value for key, value in run.items() if key != "epochs"} | {"model": MODEL}
-    for name, run in PAPER["runs"].items()
-    if run["lam"] in (0.5, 0.9, 1.0) and "epochs" not in run
-}
+# Of every method under every view the last run of its sweep over λ, and what the notebooks compare with it.
+LAST = {(run["method"], run.get("view")): name for name, run in PAPER["runs"].items() if "epochs" not in run}
+TAKEN = (*LAST.values(), "paper_attention_l050", "paper_attention_l100", "paper_quarter_l050")
+RUNS = {name: run | {"model": MODEL} for name, run in PAPER["runs"].items() if name in TAKEN}
 TRAINING_FREE = {name: method | {"model": MODEL} for name, method in PAPER["training_free"][LISTED].items()}
 PROFILE = f"""
 extends: paper

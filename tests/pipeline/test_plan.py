@@ -35,6 +35,7 @@ from pipeline.plan import __main__ as plan
 from pipeline.plan.context import Context
 from pipeline.plan.estimate import work_of
 from pipeline.plan.image_sets import Assumed
+from pipeline.plan.limits import other_activations
 from pipeline.plan.networks import Network
 from pipeline.plan.page import TABLES, by_kind, describe, make_plan
 from pipeline.plan.rates import REFERENCE, given, seconds
@@ -239,7 +240,7 @@ def test_cached_stages_cost_nothing():
 def test_what_models_do_otherwise_than_trained_is_listed():
     sections = parse(compose("modern"), "modern")
     sections["weights"]["vit_b_16_datacomp"]["pretrained"] = "openai"
-    found = make_plan(validate(sections, "modern"), REFERENCE, Assumed(200, 64)).limits
+    found = other_activations(validate(sections, "modern"))
     assert any("vit_b_16_datacomp: openai was trained with QuickGELU" in line for line in found)
 
 
