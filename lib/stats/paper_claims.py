@@ -111,6 +111,7 @@ def architecture_table(judged: pd.DataFrame, weights: Mapping[str, Mapping]) -> 
     """The findings on published models, one column for each training data, one row for each architecture, image set and finding.
 
     ``judged`` is the table of ``judge``; ``weights`` gives the ``architecture`` and the tag ``pretrained`` of each model, as params.yaml does.
+    The data are the first word of the tag; models that these do not tell apart, such as two checkpoints of one's own, have columns by name.
     """
     rows = judged[judged.model.isin(weights) & (judged.finetuning == FROZEN)]
     rows = rows.assign(
@@ -119,6 +120,7 @@ def architecture_table(judged: pd.DataFrame, weights: Mapping[str, Mapping]) -> 
         number=_intervals(rows, "mean", "mean_low", "mean_high"),
     )
     keys = ["statement", "image_set", "architecture"]
+    rows["data"] = rows.data.where(~rows.duplicated([*keys, "data"], keep=False), rows.model)
     return rows.pivot(index=keys, columns="data", values="number").rename_axis(columns=None).reset_index()
 
 

@@ -87,6 +87,8 @@ def test_published_models_stand_by_architecture_and_training_data():
     assert table.statement.tolist() == ["CLIP is not stable under circular shifts", "CLIP uses format cues"]
     assert table.openai.tolist() == ["1.50 [1.40, 1.60]", "2.00 [1.90, 2.10]"]
     assert architecture_table(judged, {}).empty
+    weights["b"]["pretrained"] = "openai_of_my_own"  # the same first word: columns by the models' names
+    assert architecture_table(judged, weights).columns.tolist() == ["statement", "image_set", "architecture", "a", "b"]
 
 
 def test_printed_numbers_say_what_was_not_run():
