@@ -8,6 +8,7 @@ python -m tools.benchmark.pipeline RUN [TESTS]
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -152,10 +153,12 @@ def start_kernel() -> None:
 
 
 def import_packages() -> None:
-    """Import what the cells of a notebook import, in a new process."""
+    """Import what the notebook imports, in a process of its own."""
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
-    imports = re.findall(r"^(?:import|from) .+$", "\n".join(cells), re.MULTILINE)
-    subprocess.run([sys.executable, "-c", "\n".join(imports)], check=True)
+    nodes = [
+        node for source in cells for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(map(ast.unparse, nodes))], check=True)
 
 
 def time_steps(n_processes: int) -> dict[str, tuple[float, float]]:
