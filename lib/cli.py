@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from clip360.commands import card, check, compare, fetch_panoramas, leaderboard, score, score_shards, tune
 from clip360.commands.options import separate_protocols
+from clip360.memory import keep_memory
 
 INTERRUPTED = 130  # the exit status of shells for a program that Ctrl-C ended
 
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An error is one sentence on stderr and the status 1; wrong options end with argparse's usage and the status 2.
     """
+    keep_memory()
     options = build_parser().parse_args(separate_protocols(sys.argv[1:] if arguments is None else arguments))
     try:
         return options.run(options)
