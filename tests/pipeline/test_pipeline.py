@@ -1,4 +1,4 @@
-"""The whole pipeline by plain `dvc repro`, at the size of the profile tiny: what it writes, and what runs again after a change."""
+"""The whole pipeline, at the size of the profile tiny: what it writes, and what `dvc repro` runs, at first and after a change."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import nbformat
 from ruamel.yaml import YAML
 
 from clip360.models.clip import CONFIGURATION, WEIGHTS
-from tests.copies import call, succeeds
+from tests.copies import call, copy_repository, succeeds
 
 FIGURES = Path("results/tiny/figures")
 COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables rely on
@@ -75,6 +75,15 @@ def test_every_notebook_writes_what_it_promises(clone):
     )
     tests = (figures / "02_visual_shift_probe/shift_tests.md").read_text()
     assert "p_holm" in tests and "| 0 " not in tests  # small p values are not rounded to 0
+
+
+def test_dvc_repro_gives_the_same(finished, tmp_path):
+    """From nothing up to a notebook, each stage in a process of its own: the same bytes as in one process, by the record of DVC."""
+    copy = copy_repository(tmp_path, profile="tiny")
+    succeeds(call(copy, "dvc", "repro", "statistics"))
+    recorded, expected = (YAML(typ="safe").load(folder / "dvc.lock")["stages"] for folder in (copy, finished))
+    assert "statistics" in recorded and sum(name.startswith("score_probes@") for name in recorded) == 2
+    assert recorded == {name: expected[name] for name in recorded}
 
 
 def test_a_second_run_does_nothing(clone):
