@@ -29,7 +29,7 @@ def test_two_workers_of_a_queue_give_the_same_scores(clone, finished):
     succeeds(call(clone, "dvc", "queue", "start", "--jobs", "2"))
     end, status = time.monotonic() + 600, "Queued"
     while time.monotonic() < end and ("Queued" in status or "Running" in status):
-        time.sleep(5)
+        time.sleep(1)
         status = succeeds(call(clone, "dvc", "queue", "status"))
     assert status.count("Success") == 2
     assert not (clone / measured / "visual_probe").exists()  # they worked elsewhere
