@@ -28,7 +28,8 @@ def build(folder: Path) -> Path:
     """Stage the sources in folder/source, build folder/html and return it; RuntimeError where Sphinx warns."""
     source, html = folder / "source", folder / "html"
     stage(source)
-    options = ("--fail-on-warning", "--quiet", "--jobs", "auto", "--conf-dir", "book")
+    # In one process: several take longer, because each pickles the pages that it has read for the others.
+    options = ("--fail-on-warning", "--quiet", "--conf-dir", "book")
     done = subprocess.run([sys.executable, "-m", "sphinx", *options, str(source), str(html)])
     if done.returncode:
         raise RuntimeError("the book is not built: correct what Sphinx reports above")

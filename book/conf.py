@@ -9,6 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from book.extensions.source_pages import line_link  # noqa: E402  the repository is on the path now
+from clip360.memory import keep_memory  # noqa: E402
+
+keep_memory()
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -4,8 +4,8 @@
 
 Asks DVC which stages changed and how they depend on each other, then runs `dvc repro --single-item STAGE ...`, each stage after those
 it depends on: as many commands at a time as the cores allow with `compute.threads` threads each. Of the stages of a matrix, a command
-gets several, because DVC takes a second to start. Runs all stages, or the named ones with all that they depend on. A run that was
-killed goes on when it is started again.
+gets several, because DVC takes a second to start. Runs all stages, or the named ones with all that they depend on, those of the first
+name first. A run that was killed goes on when it is started again.
 """
 
 import argparse
@@ -60,17 +60,17 @@ def dependencies(dot: str) -> dict[str, set[str]]:
 
 
 def stages_to_run(graph: dict[str, set[str]], changed: set[str]) -> dict[str, set[str]]:
-    """The stages that changed or depend on one that did, each with those of them that it depends on.
+    """The stages that changed or depend on one that did, in the order of ``graph``, each with those of them that it depends on.
 
-    >>> stages_to_run({"a": set(), "b": {"a"}, "c": {"b"}, "d": {"a"}}, {"b"})
-    {'b': set(), 'c': {'b'}}
+    >>> stages_to_run({"c": {"b"}, "a": set(), "b": {"a"}, "d": {"a"}}, {"b"})
+    {'c': {'b'}, 'b': set()}
     """
     selected: dict[str, set[str]] = {}
     for stage in TopologicalSorter(graph).static_order():
         before = graph[stage] & selected.keys()
         if before or stage in changed:
             selected[stage] = before
-    return selected
+    return {stage: selected[stage] for stage in graph if stage in selected}
 
 
 @contextmanager
@@ -144,12 +144,16 @@ def share(ready: list[str], workers: int) -> list[str]:
 
 
 def run(stages: dict[str, set[str]], workers: int, lock: int) -> None:
-    """Run stages, each after those it depends on, by ``workers`` commands at a time; SystemExit with the output of one that fails."""
+    """Run stages, each after those it depends on, by ``workers`` commands at a time, and of those that can run the first of ``stages``.
+
+    SystemExit with the output of one that fails.
+    """
     waiting, ready, running, start = TopologicalSorter(stages), [], {}, time.monotonic()
+    place = {stage: number for number, stage in enumerate(stages)}
     waiting.prepare()
     with ThreadPoolExecutor(workers) as pool:
         while waiting.is_active():
-            ready += waiting.get_ready()
+            ready = sorted([*ready, *waiting.get_ready()], key=place.get)
             while ready and len(running) < workers:
                 taken = share(ready, workers)
                 running[pool.submit(reproduce, taken, lock)] = taken
