@@ -1,5 +1,6 @@
 # make repro          run the pipeline, as `dvc repro` does, with independent stages in parallel (PROFILE=tiny switches the profile first)
 # make paper          run the paper's own experiments and their claims only
+# make tiny           run everything at the smallest size, in one process: a smoke test of about a minute
 # make verify         compare a run with the committed results: the same bytes, or what differs, and by how much
 # make replicates     run all replicates in copies of the repository, keep their tables, and judge the claims over them (NAME=... runs one)
 # make test           run the tests
@@ -15,13 +16,17 @@ PYTHON := $(or $(shell command -v python3.11),python3)
 # The stages of the pipeline call `python`, and the scripts call `dvc`.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup repro paper verify replicates test book release bench bits faults world check-data lint
+.PHONY: setup repro paper tiny verify replicates test book release bench bits faults world check-data lint
 repro: setup
 	$(if $(PROFILE),.venv/bin/python -m pipeline.profiles $(PROFILE))
 	.venv/bin/python -m pipeline.run_parallel
 
 paper: setup
 	.venv/bin/python -m pipeline.run_parallel textual_probe visual_probe statistics lora tradeoff claims
+
+tiny: setup
+	.venv/bin/python -m pipeline.profiles tiny
+	.venv/bin/python -m pipeline.run_in_one_process
 
 verify: setup
 	.venv/bin/python -m tools.verify

@@ -1,8 +1,8 @@
-"""How a process handles memory: it keeps what it frees, and looks for garbage less often.
+"""How a process handles memory: it keeps what it frees, and looks for garbage less often. Neither changes a number.
 
 By default, glibc returns each large block to the system when a tensor is freed, and the next tensor begins with pages that the system
-must clear: a sixth of the time of a small network that encodes images while another does. Python looks for cycles of garbage each
-700 objects, of which importing torch makes hundreds of thousands: a sixth of the time of the imports. Neither changes a number.
+must clear first: a sixth of the time in which two processes evaluate a small network each. Python looks for cycles of garbage among
+every 700 new objects, and an import of torch and open_clip makes hundreds of thousands: a fifth of the time of that import.
 """
 
 import ctypes

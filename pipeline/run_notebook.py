@@ -24,6 +24,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -230,8 +231,11 @@ def execute(notebook: NotebookNode, progress: Path) -> NotebookNode:
         raise RuntimeError(f"the kernel was killed, often for lack of memory (how far it came: {progress})") from error
 
 
-def render(source: Path, figures: Path, sections: dict) -> None:
-    """Run the notebook ``source`` and write it to FIGURES/NAME/NAME.ipynb, once every cell has run."""
+Execute = Callable[[NotebookNode, Path], NotebookNode]
+
+
+def render(source: Path, figures: Path, sections: dict, execute: Execute = execute) -> None:
+    """Run the notebook ``source`` by ``execute`` and write it to FIGURES/NAME/NAME.ipynb, once every cell has run."""
     output = figures / source.stem
     notebook = nbformat.read(source, as_version=4)
     prepare(notebook, sections, output)
@@ -244,7 +248,7 @@ def render(source: Path, figures: Path, sections: dict) -> None:
     attempt.replace(output / source.name)
 
 
-def main(*arguments: str) -> None:
+def main(*arguments: str, execute: Execute = execute) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.run_notebook", description="Render a notebook of the pipeline."
     )
@@ -256,7 +260,7 @@ def main(*arguments: str) -> None:
         figures = Path(read_params().figures)
         if name not in names:
             raise ValueError(f"there is no such notebook: choose one of {', '.join(names)}{nearest(name, names)}")
-        render(SOURCES / f"{name}.ipynb", figures, parse(read_text(PARAMS), PARAMS))
+        render(SOURCES / f"{name}.ipynb", figures, parse(read_text(PARAMS), PARAMS), execute)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{SOURCES / name}.ipynb: {error_message(error)}")
     except KeyboardInterrupt:

@@ -24,8 +24,7 @@ def finished(tmp_path_factory) -> Path:
     with FileLock(root / "finished.lock"):
         if not folder.is_dir():
             partial = copy_repository(tmp_path_factory.mktemp("pipeline"), profile="tiny")
-            succeeds(call(partial, sys.executable, "-m", "tests.stages_in_one_process"))
-            succeeds(call(partial, "dvc", "commit", "--force", "--quiet"))
+            succeeds(call(partial, sys.executable, "-m", "pipeline.run_in_one_process"))
             partial.rename(folder)
     return folder
 

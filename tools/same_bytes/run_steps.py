@@ -14,20 +14,18 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from pipeline import run_notebook  # `pipeline` sets how libraries compute: nothing above may load numpy or torch
-from pipeline.parameters import PARAMS, parse, read_params, read_text
 
 
 def run_step(module: str, *arguments: str) -> None:
     """Run one step as its command would, but a notebook in this process instead of a kernel's."""
     if module == "run_notebook":
-        source = run_notebook.SOURCES / f"{arguments[0]}.ipynb"
-        run_notebook.render(source, Path(read_params().figures), parse(read_text(PARAMS), PARAMS))
+        run_notebook.main(*arguments, execute=execute_here)
     else:
         importlib.import_module(f"pipeline.{module}").main(*arguments)
 
 
 def execute_here(notebook: NotebookNode, progress: Path) -> NotebookNode:
-    """In place of ``run_notebook.execute``: run the cells of a notebook in this process."""
+    """As ``run_notebook.execute``, but run the cells of a notebook in this process."""
     from tools.same_bytes.cells import run_cells
 
     os.environ.update(run_notebook.KERNEL_ENVIRONMENT)
@@ -35,7 +33,6 @@ def execute_here(notebook: NotebookNode, progress: Path) -> NotebookNode:
 
 
 def main(*steps: str) -> None:
-    run_notebook.execute = execute_here
     for step in steps:
         start = time.perf_counter()
         run_step(*step.split())
