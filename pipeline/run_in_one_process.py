@@ -36,13 +36,16 @@ class OneKernel:
     def execute(self, notebook: NotebookNode, progress: Path) -> NotebookNode:
         """Run all cells of ``notebook``; where one fails, ``progress`` shows how far the run came, and RuntimeError is raised."""
         self.forget()
+        client = NotebookClient(notebook, km=self.manager, timeout=None)
         try:
-            return NotebookClient(notebook, km=self.manager, timeout=None).execute()
-        except (CellExecutionError, DeadKernelError) as error:
+            return client.execute()
+        except CellExecutionError as error:
             nbformat.write(notebook, progress)
-            raise RuntimeError(
-                f"failed with {str(error).strip().splitlines()[-1]} (traceback in {progress})"
-            ) from error
+            raise RuntimeError(f"failed with {error.ename}: {error.evalue} (traceback in {progress})") from error
+        except DeadKernelError as error:
+            raise RuntimeError("the kernel was killed, often for lack of memory") from error
+        finally:
+            client.kc.stop_channels()
 
     def forget(self) -> None:
         """Forget the variables of the last notebook, and count cells from 1 again."""
