@@ -15,7 +15,7 @@ from tests.copies import call, copy_repository, succeeds
 def finished(tmp_path_factory) -> Path:
     """A copy of the repository with all results of the profile tiny: computed in one process, and recorded by DVC.
 
-    `dvc repro` gives the same (``test_dvc_repro_gives_the_same``), in four times the time. All processes of pytest-xdist share the
+    `dvc repro` gives the same (``test_dvc_repro_gives_the_same``), in three times the time. All processes of pytest-xdist share the
     copy, and the first that needs it makes it: tests change copies of it.
     """
     root = tmp_path_factory.getbasetemp()
