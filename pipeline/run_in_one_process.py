@@ -24,7 +24,7 @@ from pipeline import run_notebook
 from pipeline.error_messages import report
 from pipeline.parameters import read_params
 from pipeline.plan.stages import Stage, stages_of
-from pipeline.run_parallel import dvc
+from pipeline.run_parallel import dvc, only_run
 
 
 class OneKernel:
@@ -41,7 +41,8 @@ class OneKernel:
             return client.execute()
         except CellExecutionError as error:
             nbformat.write(notebook, progress)
-            raise RuntimeError(f"failed with {error.ename}: {error.evalue} (traceback in {progress})") from error
+            reason = " ".join(f"{error.ename}: {error.evalue}".split())
+            raise RuntimeError(f"failed with {reason} (traceback in {progress})") from error
         except DeadKernelError as error:
             raise RuntimeError("the kernel was killed, often for lack of memory") from error
         finally:
@@ -86,10 +87,11 @@ def main(*arguments: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args(arguments)
-    with one_kernel() as kernel:
-        for stage in stages_of(read_params(inputs=True)):
-            run(stage, kernel)
-    dvc("commit", "--force", "--quiet")
+    with only_run():
+        with one_kernel() as kernel:
+            for stage in stages_of(read_params(inputs=True)):
+                run(stage, kernel)
+        dvc("commit", "--force", "--quiet")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ def test_a_notebook_begins_as_in_a_new_kernel_also_after_one_that_failed(tmp_pat
     progress = tmp_path / "first.failed.ipynb"
     with one_kernel() as kernel:
         with pytest.raises(RuntimeError, match=r"failed with ValueError: no sea \(traceback in .*first.failed.ipynb\)"):
-            cells = ["sea = 1", "raise ValueError('no sea')", "sea = 2"]
+            cells = ["sea = 1", "raise ValueError('no\\nsea')", "sea = 2"]
             kernel.execute(new_notebook(cells=list(map(new_code_cell, cells))), progress)
         second = kernel.execute(new_notebook(cells=[new_code_cell("'sea' in globals()")]), tmp_path / "second")
     first = nbformat.read(progress, as_version=4)
