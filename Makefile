@@ -1,6 +1,6 @@
 # make repro          run the pipeline, as `dvc repro` does, with independent stages in parallel (PROFILE=tiny switches the profile first)
-# make paper          run the paper's own experiments and their claims only
-# make tiny           run everything at the smallest size, in one process: a smoke test of about a minute
+# make paper          run the paper's own experiments and their claims only: a first look
+# make tiny           run everything at the smallest size: a smoke test of less than a minute
 # make verify         compare a run with the committed results: the same bytes, or what differs, and by how much
 # make replicates     run all replicates in copies of the repository, keep their tables, and judge the claims over them (NAME=... runs one)
 # make test           run the tests
@@ -22,11 +22,11 @@ repro: setup
 	.venv/bin/python -m pipeline.run_parallel
 
 paper: setup
-	.venv/bin/python -m pipeline.run_parallel textual_probe visual_probe statistics lora tradeoff claims
+	.venv/bin/python -m pipeline.run_in_workers textual_probe visual_probe statistics lora tradeoff claims
 
 tiny: setup
 	.venv/bin/python -m pipeline.profiles tiny
-	.venv/bin/python -m pipeline.run_in_one_process
+	.venv/bin/python -m pipeline.run_in_workers
 
 verify: setup
 	.venv/bin/python -m tools.verify

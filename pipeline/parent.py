@@ -1,4 +1,4 @@
-"""A stage ends when the DVC that started it is gone: otherwise it would go on writing while the next run starts it again."""
+"""A stage ends when the process that started it is gone: otherwise it would go on writing while the next run starts it again."""
 
 import os
 import threading
@@ -15,7 +15,12 @@ def end_with_dvc() -> None:
     """Watch the process of DVC that started this one, if DVC did, and end when it ends."""
     parent = running_dvc() if "DVC_STAGE" in os.environ else None  # DVC sets the variable for the commands of stages
     if parent:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+        end_with(parent)
+
+
+def end_with(process: psutil.Process) -> None:
+    """Watch a process, and end when it ends."""
+    threading.Thread(target=_end_after, args=(process,), daemon=True).start()
 
 
 def is_dvc(process: psutil.Process) -> bool:

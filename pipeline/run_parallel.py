@@ -18,9 +18,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -32,6 +33,9 @@ from pipeline.parent import is_dvc
 
 LOCK = Path("dvc.lock")
 TEMPORARY = Path(".dvc", "tmp")
+Execute = Callable[
+    [list[str]], tuple[int, str, float]
+]  # runs stages; exit status, what to print if they failed, seconds
 NODE_OR_EDGE = re.compile(r'"(?P<stage>[^"]+)"(?: -> "(?P<after>[^"]+)")?;')
 
 
@@ -143,8 +147,8 @@ def share(ready: list[str], workers: int) -> list[str]:
     return taken
 
 
-def run(stages: dict[str, set[str]], workers: int, lock: int) -> None:
-    """Run stages, each after those it depends on, by ``workers`` commands at a time, and of those that can run the first of ``stages``.
+def run(stages: dict[str, set[str]], workers: int, execute: Execute) -> None:
+    """Run stages by ``execute``, ``workers`` calls at a time, each after those it depends on, and of those that can run the first of ``stages``.
 
     SystemExit with the output of one that fails.
     """
@@ -156,7 +160,7 @@ def run(stages: dict[str, set[str]], workers: int, lock: int) -> None:
             ready = sorted([*ready, *waiting.get_ready()], key=place.get)
             while ready and len(running) < workers:
                 taken = share(ready, workers)
-                running[pool.submit(reproduce, taken, lock)] = taken
+                running[pool.submit(execute, taken)] = taken
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 taken, (status, output, seconds) = running.pop(future), future.result()
                 minutes, rest = divmod(round(time.monotonic() - start), 60)
@@ -167,20 +171,28 @@ def run(stages: dict[str, set[str]], workers: int, lock: int) -> None:
                 waiting.done(*taken)
 
 
+def changed_stages(targets: list[str]) -> dict[str, set[str]]:
+    """What ``stages_to_run`` gives for the named stages with all that they depend on; for all stages where none is named."""
+    graph = {}
+    for target in targets or [""]:
+        graph |= dependencies(dvc("dag", "--dot", *filter(None, [target])))
+    return stages_to_run(graph, set(json.loads(dvc("status", "--json"))))
+
+
+def worker_count(threads: int | None) -> int:
+    """How many stages of ``threads`` threads run at a time; None: a stage takes all cores."""
+    return max(1, (os.cpu_count() or 1) // threads) if threads else 1
+
+
 def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.run_parallel", description="Run the stages that changed.")
     parser.add_argument("stages", metavar="STAGE", nargs="*", help="a stage of dvc.yaml (default: all)")
     targets = parser.parse_args(arguments).stages
-    threads = read_params(inputs=not targets).compute.threads  # a named stage may do without some inputs
-    workers = max(1, (os.cpu_count() or 1) // threads) if threads else 1
+    params = read_params(inputs=not targets)  # a named stage may do without some inputs
     with only_run() as lock:
         forget_killed_runs()
         restore_lock_file()
-        graph = {}
-        for target in targets or [""]:
-            graph |= dependencies(dvc("dag", "--dot", *filter(None, [target])))
-        changed = set(json.loads(dvc("status", "--json")))
-        run(stages_to_run(graph, changed), workers, lock)
+        run(changed_stages(targets), worker_count(params.compute.threads), partial(reproduce, lock=lock))
 
 
 if __name__ == "__main__":

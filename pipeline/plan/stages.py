@@ -22,7 +22,22 @@ class Stage(NamedTuple):
 
     @property
     def is_notebook(self) -> bool:
-        return "pipeline.run_notebook" in self.command
+        return self.module == "pipeline.run_notebook"
+
+    @property
+    def module(self) -> str:
+        """The module that the command runs."""
+        return self.command.split()[2]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the command, with the stage's items in the places of references to them.
+
+        >>> Stage("score@a-b", "score", ("a", "b"), "python -m score --set ${item.set} ${item.model}").arguments
+        ['--set', 'a', 'b']
+        """
+        items = iter(self.items)
+        return [next(items) if word.startswith("${") else word for word in self.command.split()[3:]]
 
 
 def stages_of(params: Parameters) -> list[Stage]:

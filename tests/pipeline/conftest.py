@@ -13,7 +13,7 @@ from tests.copies import call, copy_repository, succeeds
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A copy of the repository with all results of the profile tiny: computed in one process, and recorded by DVC.
+    """A copy of the repository with all results of the profile tiny: computed by workers, and recorded by DVC.
 
     `dvc repro` gives the same (``test_dvc_repro_gives_the_same``), in three times the time. All processes of pytest-xdist share the
     copy, and the first that needs it makes it: tests change copies of it.
@@ -24,7 +24,7 @@ def finished(tmp_path_factory) -> Path:
     with FileLock(root / "finished.lock"):
         if not folder.is_dir():
             partial = copy_repository(tmp_path_factory.mktemp("pipeline"), profile="tiny")
-            succeeds(call(partial, sys.executable, "-m", "pipeline.run_in_one_process"))
+            succeeds(call(partial, sys.executable, "-m", "pipeline.run_in_workers"))
             partial.rename(folder)
     return folder
 

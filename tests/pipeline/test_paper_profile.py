@@ -151,7 +151,7 @@ def paper(tmp_path_factory, offline) -> Path:
     for name, text in (("made", PROFILE), ("made_released", RELEASED)):
         (folder / "profiles" / f"{name}.yaml").write_text(text)
     succeeds(call(folder, "python", "-m", "pipeline.profiles", "made"))
-    succeeds(call(folder, sys.executable, "-m", "pipeline.run_in_one_process", **offline))
+    succeeds(call(folder, sys.executable, "-m", "pipeline.run_in_workers", **offline))
     return folder
 
 

@@ -78,7 +78,7 @@ def test_every_notebook_writes_what_it_promises(clone):
 
 
 def test_dvc_repro_gives_the_same(finished, tmp_path):
-    """From nothing to scores and to a notebook, each stage in a process of its own: by DVC's record the same bytes as in one process."""
+    """From nothing to scores and to a notebook, each stage in a process of its own: by DVC's record the same bytes as by workers."""
     copy, ends = copy_repository(tmp_path, profile="tiny"), ("score_probes@clip_p30-probe", "own_panoramas")
     succeeds(call(copy, "dvc", "repro", *ends))
     recorded, expected = (YAML(typ="safe").load(folder / "dvc.lock")["stages"] for folder in (copy, finished))

@@ -3,7 +3,7 @@
 from pipeline import run_parallel
 
 
-def test_of_the_stages_that_can_run_the_first_in_the_order_of_the_graph_is_taken(monkeypatch, capsys):
-    monkeypatch.setattr(run_parallel, "reproduce", lambda stages, lock: (0, "", 0.0))
-    run_parallel.run({"train": set(), "score": {"train"}, "figure": {"score"}, "tune": set()}, workers=1, lock=0)
+def test_of_the_stages_that_can_run_the_first_in_the_order_of_the_graph_is_taken(capsys):
+    stages = {"train": set(), "score": {"train"}, "figure": {"score"}, "tune": set()}
+    run_parallel.run(stages, workers=1, execute=lambda stages: (0, "", 0.0))
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["train", "score", "figure", "tune"]
