@@ -52,18 +52,15 @@ def impossible(sections: dict) -> Iterator[tuple[str, str]]:
                 f"crop_or_model.token_analysis.models[{k}]",
                 f"is {model}, whose image tower has no tokens and positional embedding to analyse: expected one of open_clip's own ViTs",
             )
-    for name, run in sections["finetune"]["runs"].items():
+    for path, run in _runs(sections):
         if towers.get(run["model"]) is not None and not can_train(towers[run["model"]], run["method"]):
             problem = f"is {run['method']}, which trains parts that the image tower of {run['model']} does not have"
-            yield (
-                f"finetune.runs.{name}.method",
-                f"{problem}: expected one that trains whole towers, such as distilled_tower",
-            )
-    for model, methods in sections["finetune"]["training_free"].items():
+            yield f"{path}.method", f"{problem}: expected one that trains whole towers, such as distilled_tower"
+    for model, methods in sections["adaptation"]["training_free"].items():
         for name, method in methods.items():
             for part in REPLACED_PARTS:
                 if model in others and (kind := method.get(part, "own")) != "own":
-                    path = f"finetune.training_free.{model}.{name}.{part}"
+                    path = f"adaptation.training_free.{model}.{name}.{part}"
                     yield path, f"is {kind}, but {model} is none of open_clip's own ViTs: leave {name} out"
 
 
@@ -88,8 +85,8 @@ def can_train(tower: dict, method: str) -> bool:
 
 def _views(sections: dict) -> Iterator[tuple[str, str, str | None]]:
     """Where a view is named, the model that it is named for, and the view."""
-    study, finetune = sections["crop_or_model"], sections["finetune"]
-    ablations, tokens = sections["protocol_ablations"], study["token_analysis"]
+    study, ablations = sections["crop_or_model"], sections["protocol_ablations"]
+    tokens = study["token_analysis"]
     for model in sections["models"]:
         yield "protocol.view", model, sections["protocol"]["view"]
         for k, view in enumerate(study["views"]):
@@ -100,11 +97,17 @@ def _views(sections: dict) -> Iterator[tuple[str, str, str | None]]:
     for model in tokens["models"]:
         for k, view in enumerate(tokens["views"]):
             yield f"crop_or_model.token_analysis.views[{k}]", model, view
-    for name, run in finetune["runs"].items():
-        yield f"finetune.runs.{name}", run["model"], run.get("view")
-    for model, methods in finetune["training_free"].items():
+    for path, run in _runs(sections):
+        yield path, run["model"], run.get("view")
+    for model, methods in sections["adaptation"]["training_free"].items():
         for name, method in methods.items():
-            yield f"finetune.training_free.{model}.{name}", model, method.get("view")
+            yield f"adaptation.training_free.{model}.{name}", model, method.get("view")
+
+
+def _runs(sections: dict) -> Iterator[tuple[str, dict]]:
+    """All fine-tuning runs, by their paths."""
+    for section in ("finetune", "adaptation"):
+        yield from ((f"{section}.runs.{name}", run) for name, run in sections[section]["runs"].items())
 
 
 def _image_tower(sections: dict, model: str) -> dict | None:

@@ -34,8 +34,9 @@ class Fault(NamedTuple):
 REFERENCES = {
     "models.*": ("pretraining.models", "weights"),
     "finetune.runs.*.model": ("models",),
-    "finetune.training_free.~": ("models",),
     "adaptation.base_model": ("models",),
+    "adaptation.runs.*.model": ("models",),
+    "adaptation.training_free.~": ("models",),
     "protocol_ablations.models.*": ("models",),
     "crop_or_model.token_analysis.models.*": ("models",),
     "crop_or_model.scenes.~": ("image_sets",),
@@ -51,10 +52,15 @@ INPUT_FOLDERS = (
     "own_panoramas.adapter",
 )
 # Folders in results/PROFILE, and the sections or lists whose entries the pipeline writes there.
-WRITTEN = {"image_sets": "rendered_sets", "models": "models", "finetuned": "finetune.runs"}
+WRITTEN = {
+    "image_sets": "rendered_sets",
+    "models": "models",
+    "finetuned/tradeoff": "finetune.runs",
+    "finetuned/adaptation": "adaptation.runs",
+}
 OTHER_WRITTEN = (
     *("training_pictures", "pretraining", "checkpoints", "seconds", "measurements", "token_analysis"),
-    *("control_views", "viewpoints", "text_embeddings"),
+    *("control_views", "viewpoints", "text_embeddings", "finetuned"),
 )
 SOURCE_FOLDERS = ("lib", "data", "pipeline", "notebooks", "tests", "profiles", "docs", "tools", ".git", ".dvc", ".venv")
 # As lib/models/tokenisation.py and lib/finetune/methods.py have them, which load torch.
@@ -187,33 +193,39 @@ RELATIONS = (
         lambda n, base_model: n > 0 or base_model is None,
     ),
     Relation(
-        "finetune.runs.*",
+        "protocol.view",
+        ("finetune.runs",),
+        "a view of a single image, which `finetune.runs` train on",
+        lambda view, runs: view != "multi_view" or not runs,
+    ),
+    Relation(
+        "adaptation.runs.*",
         ("protocol.view",),
         "also a `view` of a single image, because `protocol.view` is multi_view",
         lambda run, view: bool(run.get("view")) or view != "multi_view",
     ),
-    Relation("finetune.training_free", (), "each method in the section of the model that it names", _models_agree),
+    Relation("adaptation.training_free", (), "each method in the section of the model that it names", _models_agree),
     Relation(
-        "finetune.training_free.*.*",
+        "adaptation.training_free.*.*",
         ("protocol.view",),
         "n_shifts, view, positional_embedding, tokenisation, pooling and canonical_yaw as `method` names them (average_N: n_shifts N,"
         " others 1)",
         _method_agrees,
     ),
     Relation(
-        "finetune.training_free.*.*",
+        "adaptation.training_free.*.*",
         ("protocol.view",),
         f"also a `view` that shows the whole turn ({', '.join(WHOLE_TURN[:3])}), because `tokenisation` joins its edges",
         lambda entry, view: entry.get("tokenisation", "own") == "own" or (entry.get("view") or view) in WHOLE_TURN,
     ),
     Relation(
-        "finetune.runs.*",
+        "adaptation.runs.*",
         ("protocol.view",),
         f"also a `view` that shows the whole turn ({', '.join(WHOLE_TURN[:3])}), because `method` joins its edges",
         lambda run, view: run["method"] not in JOINING_METHODS or (run.get("view") or view) in WHOLE_TURN,
     ),
     Relation(
-        "finetune.training_free.*.*.n_shifts",
+        "adaptation.training_free.*.*.n_shifts",
         ("visual_probe.n_shifts",),
         "a divisor of twice `visual_probe.n_shifts`",
         lambda averaged, n_shifts: 2 * n_shifts % averaged == 0,
@@ -273,8 +285,8 @@ def _dangling_names(sections: dict) -> Iterator[Fault]:
         for path, name in _at(sections, pattern):
             yield from _unless_defined(path, name, sources, sections)
     for path, folder in _input_folders(sections):
-        if folder.parent.parent == _results(sections) and folder.parent.name in WRITTEN:
-            yield from _unless_defined(path, folder.name, (WRITTEN[folder.parent.name],), sections)
+        if section := WRITTEN.get(_in_results(sections, folder.parent)):
+            yield from _unless_defined(path, folder.name, (section,), sections)
 
 
 def _unless_defined(path: str, name: Any, sources: tuple[str, ...], sections: dict) -> Iterator[Fault]:
@@ -317,10 +329,11 @@ def _ambiguous_names(sections: dict) -> Iterator[Fault]:
     """Results of models, runs and training-free methods are stored by name, so no two may have the same."""
     users = {name: "models" for name in sections["models"]}
     users |= {f"{name}_training_free": "models" for name in sections["models"]}
-    training_free = sections["finetune"]["training_free"]
+    training_free = sections["adaptation"]["training_free"]
     for section, names in (
         ("finetune.runs", sections["finetune"]["runs"]),
-        *((f"finetune.training_free.{model}", entries) for model, entries in training_free.items()),
+        ("adaptation.runs", sections["adaptation"]["runs"]),
+        *((f"adaptation.training_free.{model}", entries) for model, entries in training_free.items()),
     ):
         for name in names:
             if name in users:
@@ -366,7 +379,8 @@ def _fine_tuning_sets(sections: dict) -> Iterator[Fault]:
         if value != expected:
             reason = f"as in {training}, because {offset} shows the same scenes from another viewpoint"
             yield Fault(f"rendered_sets.{offset}.{key}", f"is {shown(value)}: expected {shown(expected)}, {reason}")
-    n_offset, methods = rendered[offset]["n_images"], [run["method"] for run in finetune["runs"].values()]
+    n_offset = rendered[offset]["n_images"]
+    methods = [run["method"] for run in sections["adaptation"]["runs"].values()]
     if n_offset < n_training and "omniview_offset" in methods:
         problem = f"is {n_offset}: expected at least {n_training}, one for each training panorama of {training}"
         yield Fault(f"rendered_sets.{offset}.n_images", problem)
@@ -422,13 +436,13 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[dict], Iterator[Fault]]], ...] = 
     (
         (
             *("profile", "models", "weights", "protocol", "protocol_ablations", "crop_or_model"),
-            *("finetune.runs", "finetune.training_free"),
+            *("finetune.runs", "adaptation.runs", "adaptation.training_free"),
         ),
         _impossible,
     ),
-    (("models", "finetune.runs", "finetune.training_free"), _ambiguous_names),
+    (("models", "finetune.runs", "adaptation.runs", "adaptation.training_free"), _ambiguous_names),
     ((*_SETS, "finetune.offset_image_set"), _leaks),
-    ((*_SETS, "finetune.offset_image_set", "finetune.n_validation", "finetune.runs"), _fine_tuning_sets),
+    ((*_SETS, "finetune.offset_image_set", "finetune.n_validation", "adaptation.runs"), _fine_tuning_sets),
     ((*_SETS, "probe_sets", "crop_or_model.scenes"), _scenes),
     (
         (*_SETS, "finetune", "inference", "textual_probe", "visual_probe", "protocol_ablations", "crop_or_model"),
@@ -457,7 +471,7 @@ def check_inputs(params: "Parameters", source: str | Path = "params.yaml") -> No
 
 def _missing_folders(sections: dict) -> Iterator[Fault]:
     for path, folder in _input_folders(sections):
-        if folder.parent.parent != _results(sections) and not folder.is_dir():
+        if not _in_results(sections, folder.parent) and not folder.is_dir():
             advice = "put it there" + (", or take its name out of the list" if path.startswith("image_sets") else "")
             siblings = sorted(x.name for x in folder.parent.glob("*/")) if folder.parent.is_dir() else []
             found = f"; {folder.parent} holds {_listed(siblings)}" if siblings else ""
@@ -570,6 +584,12 @@ def _rendered_name(sections: dict, folder: str | Path) -> str | None:
     folder = Path(folder)
     is_rendered = folder.parent == _results(sections) / "image_sets" and folder.name in sections["rendered_sets"]
     return folder.name if is_rendered else None
+
+
+def _in_results(sections: dict, folder: Path) -> str:
+    """A folder in results/PROFILE, relative to it; empty for other folders, and for results/PROFILE itself."""
+    results = _results(sections)
+    return folder.relative_to(results).as_posix() if results in folder.parents else ""
 
 
 def _results(sections: dict) -> Path:

@@ -4,9 +4,9 @@
     python -m pipeline.evaluate_model --frozen MODEL         a frozen model
     python -m pipeline.evaluate_model --training-free MODEL  a frozen model with all its methods that need no training: the trade-off
 
-Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/RUN), the image sets, the set that models are fine-tuned on, and
-results/PROFILE/viewpoints. Writes results/PROFILE/measurements/tradeoff/NAME.parquet and .../capabilities/NAME.parquet, NAME being RUN,
-MODEL or MODEL_training_free; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings of all texts,
+Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/STUDY/RUN), the image sets, the set that models are fine-tuned on, and
+results/PROFILE/viewpoints. Writes results/PROFILE/measurements/STUDY/NAME.parquet and .../capabilities/NAME.parquet, NAME being RUN,
+MODEL or MODEL_training_free, and STUDY tradeoff or, for runs of `adaptation.runs` and what needs no training, adaptation; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings of all texts,
 which runs from that model read unless they train the text tower. The capabilities of a run with a view of its own include those of the
 frozen model under that view, under the name "MODEL, VIEW": what the run is compared with.
 """
@@ -22,7 +22,7 @@ from clip360.finetune.methods import find_method
 from clip360.models.clip import Clip
 from pipeline.capabilities import evaluate_capabilities
 from pipeline.error_messages import report
-from pipeline.finetuned import protocol_changes, read_finetuned, read_run
+from pipeline.finetuned import protocol_changes, read_finetuned, read_run, study_of
 from pipeline.inputs import read_model
 from pipeline.outputs import read_text_embeddings, write_measurements, write_text_embeddings
 from pipeline.parameters import Parameters, read_params
@@ -36,25 +36,27 @@ def main(*arguments: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("run", metavar="RUN", nargs="?", help="a key of finetune.runs in params.yaml")
+    target.add_argument(
+        "run", metavar="RUN", nargs="?", help="a key of finetune.runs or adaptation.runs in params.yaml"
+    )
     target.add_argument("--frozen", metavar="MODEL", help="one of `models` in params.yaml")
-    target.add_argument("--training-free", metavar="MODEL", help="a key of finetune.training_free in params.yaml")
+    target.add_argument("--training-free", metavar="MODEL", help="a key of adaptation.training_free in params.yaml")
     options, params = parser.parse_args(arguments), read_params()
     if model := options.training_free:
-        write_measurements(list(measure_training_free(params, model)), params, "tradeoff", f"{model}_training_free")
+        write_measurements(list(measure_training_free(params, model)), params, "adaptation", f"{model}_training_free")
     elif model := options.frozen:
         clip = replace(read_model(params, model), text_cache={})
-        evaluate(params, clip, model)
+        evaluate(params, clip, model, "tradeoff")
         write_text_embeddings(clip.text_cache, params, model)
     else:
         run = options.run
         clip = replace(read_finetuned(params, run), text_cache=text_cache_of(params, run))
-        evaluate(params, clip, run, *references(params, run))
+        evaluate(params, clip, run, study_of(params, run), *references(params, run))
 
 
-def evaluate(params: Parameters, clip: Clip, name: str, *others: Clip) -> None:
-    """Write both tables of one model under ``name``; the table of capabilities has those of ``others`` too."""
-    write_measurements(list(measure_tradeoff(params, clip, {name: 1})), params, "tradeoff", name)
+def evaluate(params: Parameters, clip: Clip, name: str, study: str, *others: Clip) -> None:
+    """Write both tables of one model under ``name``, the trade-off for ``study``; the table of capabilities has those of ``others`` too."""
+    write_measurements(list(measure_tradeoff(params, clip, {name: 1})), params, study, name)
     parts = [part for one in (replace(clip, name=name), *others) for part in evaluate_capabilities(params, one)]
     write_measurements(parts, params, "capabilities", name)
 

@@ -30,9 +30,9 @@ def evaluate_all(params: Parameters) -> pd.DataFrame:
     models = params.pretraining.models
     if not models:
         return pd.DataFrame(columns=["model", *COLUMNS])
-    folder = params.results / "training_pictures"
-    images = load_file(folder / "held_out.safetensors")["images"]
-    captions = pd.read_csv(folder / "held_out.csv", keep_default_na=False).drop_duplicates("image")
+    folder = params.results / "training_pictures" / "held_out"
+    images = load_file(folder / "images.safetensors")["images"]
+    captions = pd.read_csv(folder / "captions.csv", keep_default_na=False).drop_duplicates("image")
     texts = list(map(prompt, captions.cue, captions.caption))
     labels = pd.read_csv(folder / "labels.csv", keep_default_na=False)
     tables = []

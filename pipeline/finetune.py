@@ -1,11 +1,11 @@
-"""Fine-tune a CLIP so that a panorama and its shifts score alike, as a run of `finetune.runs` in params.yaml says.
+"""Fine-tune a CLIP so that a panorama and its shifts score alike, as a run of `finetune.runs` or `adaptation.runs` in params.yaml says.
 
     python -m pipeline.finetune RUN
     torchrun --nproc_per_node N -m pipeline.finetune RUN    N processes share each batch
 
 A run that was stopped continues after its last whole epoch.
 
-Reads results/PROFILE/models/MODEL and the panoramas of `finetune`. Writes results/PROFILE/finetuned/RUN: the trained weights,
+Reads results/PROFILE/models/MODEL and the panoramas of `finetune`. Writes results/PROFILE/finetuned/STUDY/RUN (STUDY is tradeoff or adaptation): the trained weights,
 method.json, a model card (README.md) and log/, as dvclive writes it; and the seconds of training to
 results/PROFILE/seconds/RUN.txt, which DVC does not track, since they differ from run to run.
 """
@@ -45,7 +45,7 @@ def main(*arguments: str) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="a key of finetune.runs in params.yaml")
+    parser.add_argument("run", metavar="RUN", help="a key of finetune.runs or adaptation.runs in params.yaml")
     finetune(read_params(), parser.parse_args(arguments).run)
 
 
@@ -54,7 +54,7 @@ def finetune(params: Parameters, name: str) -> None:
     run = read_run(params, name)
     clip = read_model(params, run.model, **protocol_changes(run.view))
     if clip.view == "multi_view":
-        parameter = "protocol.view" if run.view is None else f"finetune.runs.{name}.view"
+        parameter = "protocol.view" if run.view is None else f"adaptation.runs.{name}.view"
         raise ValueError(
             f"{parameter} is multi_view: fine-tuning needs one image for each panorama, choose another view"
         )

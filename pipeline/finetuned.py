@@ -15,11 +15,18 @@ from pipeline.parameters import Parameters, Run
 
 def read_run(params: Parameters, name: str) -> Run:
     """The parameters of the fine-tuning run ``name``; ValueError if params.yaml has none of that name."""
-    runs = params.finetune.runs
-    if name not in runs:
-        names = ", ".join(runs) or "none, this profile fine-tunes no model"
-        raise ValueError(f"finetune.runs in params.yaml has no run {name}: choose one of {names}{nearest(name, runs)}")
-    return runs[name]
+    if name not in params.runs:
+        names = ", ".join(params.runs) or "none, this profile fine-tunes no model"
+        raise ValueError(
+            f"finetune.runs and adaptation.runs in params.yaml have no run {name}: choose one of"
+            f" {names}{nearest(name, params.runs)}"
+        )
+    return params.runs[name]
+
+
+def study_of(params: Parameters, name: str) -> str:
+    """The study that the run ``name`` is for, after which folders of its results are named: `tradeoff` or `adaptation`."""
+    return "adaptation" if name in params.adaptation.runs else "tradeoff"
 
 
 def protocol_changes(view: str | None) -> dict[str, str]:
@@ -46,7 +53,7 @@ def recipe_of(params: Parameters, run: Run) -> Recipe:
 
 def finetuned_folder(params: Parameters, name: str) -> Path:
     """Where the run ``name`` writes its model."""
-    return params.results / "finetuned" / name
+    return params.results / "finetuned" / study_of(params, name) / name
 
 
 def read_finetuned(params: Parameters, name: str) -> Clip:

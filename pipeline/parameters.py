@@ -1,7 +1,7 @@
 """params.yaml as typed objects: every parameter with its type and range. params.yaml itself explains what each one means.
 
     params = read_params()
-    params.finetune.runs["p03_omniview"].lam
+    params.runs["p03_omniview"].lam
 
 Choices that other modules define are repeated here, because those modules load torch; tests/pipeline/test_parameters.py
 compares them.
@@ -10,7 +10,7 @@ compares them.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -88,6 +88,7 @@ Tokenisation = Literal["own", "anti_aliased", "adaptive"]
 Pooling = Literal["own", "even_columns", "row_means"]
 NumberOfViews = Annotated[int, Field(ge=1, le=64)]
 Decimals = Annotated[int, Field(ge=0, le=12)]
+LoraMethod = Literal["lora_as_released", "lora_attention"]
 Method = Literal[
     "lora_as_released",
     "lora_attention",
@@ -294,14 +295,26 @@ class FinetuneOptimisation(Section):
 
 
 class Run(Section):
-    """A fine-tuning run; ``lr``, ``epochs`` and ``view`` are None where those of the section and of the protocol apply."""
+    """A fine-tuning run; ``lr`` and ``epochs`` are None where those of `finetune` apply."""
 
     model: Name
-    method: Method
     lam: Fraction
     shift_range: ShiftRange
     lr: Rate | None = None
     epochs: Count | None = None
+
+
+class LoraRun(Run):
+    """A run of the paper's experiment."""
+
+    method: LoraMethod
+    view: ClassVar[None] = None
+
+
+class AdaptationRun(Run):
+    """A run by any adaptation method; ``view`` is None where the protocol's applies."""
+
+    method: Method
     view: SingleImageView | None = None
 
 
@@ -327,13 +340,14 @@ class Finetune(Section):
     perspective_views: PerspectiveViews
     lora: Lora
     optimisation: FinetuneOptimisation
-    runs: dict[Name, Run]
-    training_free: dict[Name, dict[Name, TrainingFree]]
+    runs: dict[Name, LoraRun]
 
 
 class Adaptation(Section):
     base_model: Name | None
     recall_tolerance: Fraction
+    runs: dict[Name, AdaptationRun]
+    training_free: dict[Name, dict[Name, TrainingFree]]
 
 
 class ProtocolAblations(Section):
@@ -467,6 +481,11 @@ class Parameters(Section):
     def results(self) -> Path:
         """The folder of this profile's results."""
         return Path("results", self.profile)
+
+    @property
+    def runs(self) -> dict[str, LoraRun | AdaptationRun]:
+        """All fine-tuning runs: those of the paper's experiment, and those with other adaptation methods."""
+        return self.finetune.runs | self.adaptation.runs
 
 
 def read_params(path: str | Path = PARAMS, *, inputs: bool = False) -> Parameters:

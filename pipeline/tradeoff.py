@@ -27,15 +27,15 @@ NETWORK_USE = ("view", "positional_embedding", "canonical_yaw", "tokenisation", 
 
 
 def measure_training_free(params: Parameters, model: str) -> Iterator[pd.DataFrame]:
-    """Measurements of a frozen model with every method of finetune.training_free.
+    """Measurements of a frozen model with every method of adaptation.training_free.
 
     Methods that use the network in the same way share its embeddings.
     """
-    if model not in params.finetune.training_free:
-        models = params.finetune.training_free
+    if model not in params.adaptation.training_free:
+        models = params.adaptation.training_free
         choice = f"choose one of {', '.join(models)}" if models else "this profile has no training-free methods"
-        raise ValueError(f"finetune.training_free in params.yaml has no model {model}: {choice}")
-    methods = params.finetune.training_free[model]
+        raise ValueError(f"adaptation.training_free in params.yaml has no model {model}: {choice}")
+    methods = params.adaptation.training_free[model]
 
     def network_use(name: str) -> tuple[str | bool | None, ...]:
         return tuple(getattr(methods[name], key) for key in NETWORK_USE)

@@ -122,7 +122,7 @@ def test_a_stage_depends_on_the_code_that_it_runs_and_on_no_other(name):
 def test_training_depends_on_few_rooms():
     rooms = {dep for dep in STAGES["train"]["deps"] if dep.startswith("lib/")}
     assert rooms <= {"lib/geometry", "lib/data", "lib/models"}
-    tuning = {dep for dep in STAGES["finetune"]["deps"] if dep.startswith("lib/")}
+    tuning = {dep for name in ("finetune", "adapt") for dep in STAGES[name]["deps"] if dep.startswith("lib/")}
     assert not tuning & {"lib/world", "lib/evaluation", "lib/stats", "lib/figures"}
 
 

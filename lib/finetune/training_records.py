@@ -1,7 +1,7 @@
 """What the folders of fine-tuned models record: how each was trained, its log, its cost, and the sizes of its updates."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -43,15 +43,15 @@ def read_log(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_csv(path, sep="\t", index_col="step") for path in paths], axis=1)
 
 
-def training_costs(folder: Path, names: Iterable[str]) -> pd.DataFrame:
-    """What each run trained and how many images it saw, one row a run: the integer columns ``COSTS``."""
+def training_costs(runs: Mapping[str, Mapping]) -> pd.DataFrame:
+    """What each of the ``runs``, as ``read_runs`` gives them, trained and how many images it saw: the integer columns ``COSTS``."""
     rows = {
         name: {
             "trainable_parameters": spec["trainable_parameters"],
             "images_with_gradient": spec["images"]["with_gradient"],
             "images_without_gradient": spec["images"]["without_gradient"],
         }
-        for name, spec in read_runs(folder, names).items()
+        for name, spec in runs.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COSTS))
 

@@ -39,16 +39,18 @@ def training_set(
 ) -> tuple[Tensor, list[list[str]]]:
     """``n_images`` images, uint8 [N, 3, S, S], and the texts of each: panoramas first, then perspective views.
 
-    ``folder`` holds panoramas and views, each as .safetensors (images) and .csv (columns image, cue and caption, one row per
-    caption). Of a panorama the network receives what open_clip's default transform leaves of it: the central square.
+    ``folder`` holds the folders panoramas and views, each with images.safetensors (`images`) and captions.csv (columns image, cue and
+    caption, one row per caption). Of a panorama the network receives what open_clip's default transform leaves of it: the central square.
     The same folder gives a number of views that is always the same first views, whatever the fraction.
     An image's texts carry the cues of its own kind with the probability ``cue_reliability``, else cues of the other kind (``mix_cues``).
     Raises ValueError where the folder has fewer images than needed.
     """
     images, texts = [], []
-    tables = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in ("panoramas", "views")}
+    tables = {
+        name: pd.read_csv(folder / name / "captions.csv", keep_default_na=False) for name in ("panoramas", "views")
+    }
     for kind, count in count_images(panorama_fraction, n_images).items():
-        stored = load_file(folder / f"{kind}.safetensors")["images"]
+        stored = load_file(folder / kind / "images.safetensors")["images"]
         if count > len(stored):
             raise ValueError(
                 f"training needs {count} {kind} but {folder} has {len(stored)}: lower panorama_fraction or n_images,"

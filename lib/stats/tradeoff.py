@@ -95,7 +95,7 @@ def references(measurements: pd.DataFrame, specs: Mapping[str, Mapping]) -> dict
         model, view = specs[name]["model"], views[name]
         if (model, view) not in frozen:
             raise ValueError(
-                f"{name} shows panoramas by {view}: finetune.training_free.{model} needs an entry with method: single_pass,"
+                f"{name} shows panoramas by {view}: adaptation.training_free.{model} needs an entry with method: single_pass,"
                 f" view: {view}, which it is compared with"
             )
     return {name: frozen[specs[name]["model"], views[name]] for name in views.index}

@@ -34,7 +34,7 @@ class Context:
         """What the work for a model or a run depends on, so that equal work is counted once; any other name itself."""
         if item in self.params.models:
             return self.models.key(item)
-        if run := self.params.finetune.runs.get(item):
+        if run := self.params.runs.get(item):
             return self.models.key(run.model), run.model_dump_json(exclude={"model", "lam", "lr", "shift_range"})
         return item
 

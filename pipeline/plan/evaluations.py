@@ -55,7 +55,7 @@ def evaluate_frozen(context: Context, model: str) -> Work:
 
 def evaluate_finetuned(context: Context, name: str) -> Work:
     """Trade-off and capabilities of a fine-tuned model; those of the frozen one too where the run has a view of its own."""
-    params, run = context.params, context.params.finetune.runs[name]
+    params, run = context.params, context.params.runs[name]
     found, method = evaluated(context, run.model, run.view), find_method(run.method)
     work = found.work if method.trains_text else replace(found.work, text_passes=0)
     if run.view not in (None, params.protocol.view):
@@ -70,7 +70,7 @@ def evaluate_finetuned(context: Context, name: str) -> Work:
 
 def evaluate_training_free(context: Context, model: str) -> Work:
     """The trade-off of all methods without training; those that use the network in the same way share their passes."""
-    methods, total = context.params.finetune.training_free[model].values(), Work()
+    methods, total = context.params.adaptation.training_free[model].values(), Work()
     uses: dict[tuple, list[int]] = {}
     for method in methods:
         use = (method.view, method.canonical_yaw, method.positional_embedding, method.tokenisation, method.pooling)

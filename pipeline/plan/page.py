@@ -41,7 +41,7 @@ class Plan(NamedTuple):
 def make_plan(params: Parameters, rates: Rates, assumed: Assumed, *, cached: set[str] | None = None) -> Plan:
     """Count the work of every stage of a profile and estimate its time; ``cached`` as ``cached_stages`` gives it."""
     context, workers, rows = Context(params, assumed), workers_of(rates, params.compute.threads), []
-    if params.finetune.runs:
+    if params.runs:
         context.sets.finetuning()  # where no panoramas are left to train on, this says so before anything is counted
     for stage in stages_of(params):
         work = work_of(context, stage)

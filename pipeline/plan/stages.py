@@ -60,8 +60,10 @@ def expand(stages: Mapping[str, Any], sections: Mapping[str, Any]) -> Iterator[S
             yield Stage(f"{kind}@{'-'.join(items)}" if axes else kind, kind, items, body["cmd"])
 
 
-def _names(reference: str, sections: Mapping[str, Any]) -> list[str]:
-    """The names that a reference such as ``${finetune.runs}`` stands for: the entries of a list or the keys of a section."""
+def _names(reference: str | list[str], sections: Mapping[str, Any]) -> list[str]:
+    """The names that a reference such as ``${finetune.runs}`` stands for, the entries of a list or the keys of a section; a list itself."""
+    if isinstance(reference, list):
+        return reference
     match = REFERENCE.fullmatch(reference)
     if not match:
         raise ValueError(f"{STAGES} goes through {reference}: expected a reference such as ${{models}}")

@@ -23,16 +23,13 @@ def rendered(n_images: int, height: int, *, bytes_per_pixel: float = JPEG_BYTES,
     return Work(rendered=pixels, disk=bytes_per_pixel * pixels)
 
 
-def render_training_pictures(context: Context) -> Work:
-    """Views and panoramas for training, and held-out views."""
+def render_training_pictures(context: Context, part: str) -> Work:
+    """Views or panoramas for training, or held-out views."""
     study = context.params.training_pictures
     if study is None:
         return Work()
-    views, panoramas = (
-        rendered(n, study.size, bytes_per_pixel=CHANNELS, aspect=aspect)
-        for n, aspect in ((study.n_views + study.n_held_out, 1), (study.n_panoramas, 2))
-    )
-    return views + panoramas
+    aspect = 2 if part == "panoramas" else 1
+    return rendered(getattr(study, f"n_{part}"), study.size, bytes_per_pixel=CHANNELS, aspect=aspect)
 
 
 def render_image_set(context: Context, name: str) -> Work:
@@ -87,7 +84,7 @@ def fetch(context: Context, model: str) -> Work:
 def finetune(context: Context, name: str) -> Work:
     """A run of fine-tuning: what it embeds without a gradient, once and in every epoch, and its steps."""
     section = context.params.finetune
-    run = section.runs[name]
+    run = context.params.runs[name]
     method, recipe = find_method(run.method), recipe_of(context.params, run)
     training, _ = context.sets.finetuning()
     n, epochs = len(training.table), recipe.optimisation["epochs"]

@@ -159,7 +159,8 @@ def images():
 
 def capability_changes():
     yaml.SafeLoader.add_constructor("!replace", lambda loader, node: loader.construct_mapping(node, deep=True))
-    runs = yaml.safe_load((ROOT / "profiles/paper.yaml").read_text())["finetune"]["runs"]
+    paper = yaml.safe_load((ROOT / "profiles/paper.yaml").read_text())
+    runs = paper["finetune"]["runs"] | paper["adaptation"]["runs"]
     specs = pd.DataFrame(
         {
             "model": name,

@@ -130,7 +130,7 @@ def test_a_method_starts_at_the_frozen_model_trains_its_part_and_is_saved(base, 
         "trainable_parameters": n_trained,
         "images": images,
     }
-    costs = training_costs(tmp_path, [name]).loc[name]
+    costs = training_costs(read_runs(tmp_path, [name])).loc[name]
     assert costs.to_dict() == {"trainable_parameters": n_trained} | {f"images_{key}": n for key, n in images.items()}
 
 

@@ -103,10 +103,11 @@ def test_training_and_the_default_transform_give_the_network_the_same_input(fold
 def test_a_training_set_has_the_fraction_of_panoramas_and_all_captions_of_each_image(tmp_path):
     for kind, shape in (("panoramas", (4, 3, 8, 16)), ("views", (8, 3, 8, 8))):
         images = torch.arange(shape[0], dtype=torch.uint8)[:, None, None, None].expand(shape).contiguous()
-        save_file({"images": images + (100 if kind == "panoramas" else 0)}, tmp_path / f"{kind}.safetensors")
+        (tmp_path / kind).mkdir()
+        save_file({"images": images + (100 if kind == "panoramas" else 0)}, tmp_path / kind / "images.safetensors")
         cue = "360 photo" if kind == "panoramas" else "view"
         rows = [{"image": k, "cue": cue, "caption": f"{kind} {k}, {c}"} for k in range(shape[0]) for c in range(2)]
-        pd.DataFrame(rows).to_csv(tmp_path / f"{kind}.csv", index=False)
+        pd.DataFrame(rows).to_csv(tmp_path / kind / "captions.csv", index=False)
     images, captions = training_set(tmp_path, panorama_fraction=0.25, n_images=8)
     assert images.shape == (8, 3, 8, 8)
     assert images[:, 0, 0, 0].tolist() == [100, 101, 0, 1, 2, 3, 4, 5]

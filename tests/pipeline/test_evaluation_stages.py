@@ -101,7 +101,7 @@ def test_unknown_names_are_reported_with_the_choices(params, monkeypatch):
     for stage in (evaluate_model, train_clip):
         monkeypatch.setattr(stage, "read_params", lambda: params)
     with pytest.raises(
-        ValueError, match="finetune.training_free in params.yaml has no model big: choose one of clip_p30"
+        ValueError, match="adaptation.training_free in params.yaml has no model big: choose one of clip_p30"
     ):
         evaluate_model.main("--training-free", "big")
     with pytest.raises(ValueError, match="no run big.*choose one of tiny_p30"):
@@ -114,10 +114,10 @@ def test_a_run_with_a_view_of_its_own_is_measured_beside_the_frozen_model_in_tha
     """A run without one, or with that of the protocol, needs no other measurement than the frozen model's."""
     small_clip(tmp_path / "results" / "tiny" / "models" / "small")
     write_text_embeddings({"a text": torch.ones(2)}, params, "small")
-    run = params.finetune.runs["tiny_p30_attention_l050"].model_copy(update={"model": "small"})
+    run = params.adaptation.runs["tiny_p30_distilled"].model_copy(update={"model": "small", "view": None})
     own = run.model_copy(update={"view": "squash"})
     runs = {"run": run, "own": own, "same": run.model_copy(update={"view": params.protocol.view})}
-    params = params.model_copy(update={"finetune": params.finetune.model_copy(update={"runs": runs})})
+    params = params.model_copy(update={"adaptation": params.adaptation.model_copy(update={"runs": runs})})
     measured = {name: list(evaluate_model.references(params, name)) for name in runs}
     assert measured["run"] == measured["same"] == []
     (frozen,) = measured["own"]
@@ -139,9 +139,9 @@ def test_a_training_free_method_uses_the_network_as_its_parameters_say(params, t
         "pooled": {"method": "single_pass_row_means", "pooling": "row_means"},
     }
     methods = {name: TrainingFree(model="small", view="squash", **entry) for name, entry in kinds.items()}
-    finetune = params.finetune.model_copy(update={"training_free": {"small": methods}})
+    adaptation = params.adaptation.model_copy(update={"training_free": {"small": methods}})
     no_scenes = params.crop_or_model.model_copy(update={"scenes": {}})
-    params = params.model_copy(update={"finetune": finetune, "crop_or_model": no_scenes})
+    params = params.model_copy(update={"adaptation": adaptation, "crop_or_model": no_scenes})
     table = pd.concat(tradeoff.measure_training_free(params, "small"))
     scores = table[(table.measure == "clip_score") & (table.condition == "shift") & (table.image_set == "probe")]
     spread = scores.groupby(["model", "image"]).value.agg(lambda x: x.max() - x.min())
@@ -191,19 +191,19 @@ def test_text_embeddings_come_back_as_written(params):
 
 
 def training_pictures(folder: Path) -> None:
-    folder.mkdir(parents=True)
     for part, n, width in (("views", 64, 32), ("panoramas", 64, 64), ("held_out", 256, 32)):
+        (folder / part).mkdir(parents=True)
         generator = torch.Generator().manual_seed(n + width)
         save_file(
             {"images": torch.randint(256, (n, 3, 32, width), generator=generator).byte()},
-            folder / f"{part}.safetensors",
+            folder / part / "images.safetensors",
         )
         texts = [f"number {k}" for k in range(n)]
         pd.DataFrame({"image": range(n), "caption_number": 0, "cue": "photo", "caption": texts}).to_csv(
-            folder / f"{part}.csv", index=False
+            folder / part / "captions.csv", index=False
         )
     labels = pd.DataFrame({"scene_category": ["beach"] * 256, "shape": ["cube"] * 256, "colour": ["red"] * 256})
-    labels.to_csv(folder / "labels.csv", index=False)
+    labels.to_csv(folder / "held_out" / "labels.csv", index=False)
 
 
 def test_a_model_is_trained_saved_and_evaluated(params, tmp_path, monkeypatch):

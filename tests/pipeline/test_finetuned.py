@@ -25,7 +25,8 @@ def params(tmp_path):
     """The parameters that decide which panoramas are read."""
     training, offset = (str(image_set(tmp_path / name, ROWS)) for name in ("training", "offset"))
     return SimpleNamespace(
-        finetune=SimpleNamespace(image_set=training, offset_image_set=offset, n_validation=1, runs={"one": "run"}),
+        finetune=SimpleNamespace(image_set=training, offset_image_set=offset, n_validation=1),
+        runs={"one": "run"},
         protocol=SimpleNamespace(pairing="name"),
     )
 
@@ -67,7 +68,8 @@ def test_without_validation_panoramas_all_are_trained_on(params):
 
 def test_faults_are_reported_in_one_sentence(params, tmp_path):
     with pytest.raises(
-        ValueError, match="finetune.runs in params.yaml has no run onr: choose one of one; did you mean"
+        ValueError,
+        match="finetune.runs and adaptation.runs in params.yaml have no run onr: choose one of one; did you mean",
     ):
         read_run(params, "onr")
     params.finetune.n_validation = 3

@@ -41,12 +41,20 @@ ARCHITECTURE = {
 HEIGHT = 64  # of the panoramas
 # In each set: below 14, scipy goes through all signs of tied differences, which took half the time of this file.
 COUNT = 14
-PAPER = parse(compose("paper"), "paper")["finetune"]
+PAPER = parse(compose("paper"), "paper")
+RUNS_OF_PAPER = [PAPER[section]["runs"] for section in ("finetune", "adaptation")]
 # Of every method under every view the last run of its sweep over λ, and what the notebooks compare with it.
-LAST = {(run["method"], run.get("view")): name for name, run in PAPER["runs"].items() if "epochs" not in run}
+LAST = {
+    (run["method"], run.get("view")): name
+    for runs in RUNS_OF_PAPER
+    for name, run in runs.items()
+    if "epochs" not in run
+}
 TAKEN = (*LAST.values(), "paper_attention_l050", "paper_attention_l100", "paper_quarter_l050")
-RUNS = {name: run | {"model": MODEL} for name, run in PAPER["runs"].items() if name in TAKEN}
-TRAINING_FREE = {name: method | {"model": MODEL} for name, method in PAPER["training_free"][LISTED].items()}
+RUNS, OTHERS = ({name: run | {"model": MODEL} for name, run in runs.items() if name in TAKEN} for runs in RUNS_OF_PAPER)
+TRAINING_FREE = {
+    name: method | {"model": MODEL} for name, method in PAPER["adaptation"]["training_free"][LISTED].items()
+}
 PROFILE = f"""
 extends: paper
 profile: made
@@ -63,8 +71,10 @@ finetune:
   n_validation: 8
   optimisation: {{epochs: 1}}
   runs: !replace {json.dumps(RUNS)}
+adaptation:
+  base_model: {MODEL}
+  runs: !replace {json.dumps(OTHERS)}
   training_free: !replace {json.dumps({MODEL: TRAINING_FREE})}
-adaptation: {{base_model: {MODEL}}}
 protocol_ablations:
   models: [{MODEL}]
   n_images: {COUNT}

@@ -70,7 +70,8 @@ def test_every_profile_is_valid(name):
 
 def test_parameters_are_typed_and_frozen():
     params = read_params()
-    assert params.finetune.runs["p03_distilled"].lam == 0.9 and params.finetune.runs["p03_omniview"].view is None
+    assert params.runs["p03_distilled"].lam == 0.9 and params.runs["p03_omniview"].view is None
+    assert params.runs["p03_quarter_l050"].view is None
     assert params.results == Path("results", params.profile)
     assert params.model_dump(exclude_unset=True) == WORLD
     assert params.protocol_ablations.variants["no_floor"].model_dump(exclude_unset=True) == {"clamp_at_zero": False}
@@ -111,8 +112,8 @@ def test_a_method_that_joins_the_edges_needs_a_view_of_the_whole_turn(view):
     free = {"model": "clip_p03", "method": "single_pass_adaptive", "tokenisation": "adaptive", "view": view}
     run = {"model": "clip_p03", "method": "distilled_adaptive", "lam": 0.9, "shift_range": [0.0, 1.0], "view": view}
     for path, entry in (
-        ("finetune.training_free.clip_p03.mine", free),
-        ("finetune.runs.mine", run),
+        ("adaptation.training_free.clip_p03.mine", free),
+        ("adaptation.runs.mine", run),
     ):
         sections = changed(path, entry)
         if view == "center_crop":
@@ -134,7 +135,7 @@ def test_minimum_n_is_that_of_the_statistics():
 FAULTS = {
     "protocol_ablations.n_imges": (8, "is unknown: expected one of models, n_images, variants; did you mean n_images?"),
     "colour": (8, "is unknown: expected one of profile, "),
-    "finetune.runs.p00_attention_l050.weight": (1.0, "is unknown: expected one of model, method, lam, "),
+    "finetune.runs.p00_attention_l050.weight": (1.0, "is unknown: expected one of model, lam, shift_range, "),
     "compute.batch_size": ("64", "is '64': expected a whole number"),
     "inference.n_bootstrap": (0, "is 0: expected at least 1"),
     "protocol.clamp_at_zero": (1, "is 1: expected true or false"),
@@ -148,12 +149,15 @@ FAULTS = {
     "finetune.runs.p00_attention_l050.model": ("clip_p0", "is 'clip_p0': expected one of clip_p00, clip_p03, clip_p30, of `models`; did you mean clip_p00?"),
     "finetune.runs.p00_attention_l050.method": ("lora_attenton", "is 'lora_attenton': expected one of lora_as_released, "),
     "finetune.runs.p00_attention_l050.shift_range": ([1.0, 0.5], "is [1.0, 0.5]: expected [low, high], two fractions"),
-    "finetune.runs.p00_attention_l050.view": ("multi_view", "is 'multi_view': expected one of own, "),
-    "finetune.runs.clip_p03": (WORLD["finetune"]["runs"]["p03_omniview"], "has a name that `models` uses"),
-    "finetune.training_free.clip_p03.p03_omniview": ({"model": "clip_p03", "method": "single_pass"}, "has a name that `finetune.runs` uses"),
+    "finetune.runs.p00_attention_l050.view": ("squash", "is unknown: expected one of model, lam, "),
+    "adaptation.runs.p03_distilled.view": ("multi_view", "is 'multi_view': expected one of own, "),
+    "finetune.runs.p03_attention_l025.method": ("omniview", "is 'omniview': expected one of lora_as_released, "),
+    "finetune.runs.clip_p03": (WORLD["finetune"]["runs"]["p03_quarter_l050"], "has a name that `models` uses"),
+    "adaptation.runs.p03_quarter_l050": (WORLD["adaptation"]["runs"]["p03_omniview"], "has a name that `finetune.runs` uses"),
+    "adaptation.training_free.clip_p03.p03_omniview": ({"model": "clip_p03", "method": "single_pass"}, "has a name that `adaptation.runs` uses"),
     "finetune.image_set": ("results/world/image_sets/finetun", "is 'finetun': expected one of finetune, finetune_moved, of `rendered_sets`"),
     "own_panoramas.model": ("results/world/models/clip_p99", "is 'clip_p99': expected one of clip_p00, "),
-    "own_panoramas.adapter": ("results/world/finetuned/p03_omnivew", "; did you mean p03_omniview?"),
+    "own_panoramas.adapter": ("results/world/finetuned/adaptation/p03_omnivew", "; did you mean p03_omniview?"),
     "crop_or_model.scenes.world_outdor": (WORLD["crop_or_model"]["scenes"]["world_outdoor"], "did you mean world_outdoor?"),
     "adaptation.base_model": ("clip_p33", "is 'clip_p33': expected one of clip_p00, "),
     "replicates.other_machines": ({"replicate1_native": "replicate9"}, "is 'replicate9': expected one of replicate1, replicate2"),
@@ -172,9 +176,9 @@ FAULTS = {
     "pretraining.optimisation.batch_size": (16_001, "is 16001: expected at most `pretraining.n_images`"),
     "pretraining.optimisation.warmup_steps": (361, "is 361: expected at most `pretraining.optimisation.steps`"),
     "training_pictures": ({}, "is {}: expected images for training the models of `pretraining`"),
-    "finetune.training_free.clip_p03.p03_squash.view": ("squah", "; did you mean squash?"),
-    "finetune.training_free.clip_p03.p03_average_2.n_shifts": (3, "is 3: expected a divisor of twice `visual_probe.n_shifts`"),
-    "finetune.training_free.clip_p03.p03_average_2.model": ("clip_p00", "expected each method in the section of the model"),
+    "adaptation.training_free.clip_p03.p03_squash.view": ("squah", "; did you mean squash?"),
+    "adaptation.training_free.clip_p03.p03_average_2.n_shifts": (3, "is 3: expected a divisor of twice `visual_probe.n_shifts`"),
+    "adaptation.training_free.clip_p03.p03_average_2.model": ("clip_p00", "expected each method in the section of the model"),
     "capabilities.matching.models": (["clip_p33"], "is 'clip_p33': expected one of clip_p00, "),
     "capabilities.matching.lrs": ([0.1], "is [0.1]: expected a list of at least 2 entries"),
     "capabilities.viewpoints.n_images": (97, "is 97: expected at most `capabilities.n_images`"),
@@ -209,14 +213,15 @@ def test_names_that_could_act_in_a_command_or_lead_elsewhere_are_refused(name):
         WORLD | {"rendered_sets": {name: WORLD["rendered_sets"]["finetune"]}},
         WORLD | {"replicates": WORLD["replicates"] | {"names": [name]}},
         WORLD | {"replicates": WORLD["replicates"] | {"stages": [name]}},
-        changed("finetune.runs", {name: WORLD["finetune"]["runs"]["p03_omniview"]}),
+        changed("adaptation.runs", {name: WORLD["adaptation"]["runs"]["p03_omniview"]}),
     ):
         assert any("letters, digits" in message for message in messages(sections))
 
 
 def test_training_needs_a_view_of_a_single_image():
     reported = messages(changed("protocol.view", "multi_view"))
-    without_view = sum("view" not in run for run in WORLD["finetune"]["runs"].values())
+    assert sum("a view of a single image, which `finetune.runs` train on" in message for message in reported) == 1
+    without_view = sum("view" not in run for run in WORLD["adaptation"]["runs"].values())
     assert sum("also a `view` of a single image" in message for message in reported) == without_view > 0
 
 
@@ -224,7 +229,8 @@ def test_all_faults_are_reported_at_once():
     sections = changed("compute.batch_size", 0) | {"models": ["clip_p00", "clip_p30"]}
     del sections["protocol"]["view"], sections["finetune"]["lora"]
     reported = messages(sections)
-    in_runs = sum(run["model"] == "clip_p03" for run in WORLD["finetune"]["runs"].values())
+    runs = (WORLD["finetune"]["runs"] | WORLD["adaptation"]["runs"]).values()
+    in_runs = sum(run["model"] == "clip_p03" for run in runs)
     elsewhere = 5  # training_free, base_model, protocol_ablations, token_analysis, matching
     assert sum("'clip_p03'" in message for message in reported) == in_runs + elsewhere + 1  # own_panoramas.model
     others = [path_in(message) for message in reported if "'clip_p03'" not in message]
@@ -282,7 +288,7 @@ def test_the_second_viewpoint_shows_the_scenes_of_the_training_panoramas(key, va
 def test_the_second_viewpoint_has_a_panorama_for_each_training_panorama():
     sections = changed("rendered_sets.finetune_moved.n_images", 300)
     assert not messages(sections), "no run reads the second viewpoint"
-    sections["finetune"]["runs"]["p03_omniview"]["method"] = "omniview_offset"
+    sections["adaptation"]["runs"]["p03_omniview"]["method"] = "omniview_offset"
     (reported,) = messages(sections)
     assert "`rendered_sets.finetune_moved.n_images` is 300: expected at least 320" in reported
 
@@ -322,9 +328,9 @@ def test_scenes_are_those_of_the_images(sections, key):
     ],
 )
 def test_a_training_free_method_does_what_its_name_says(entry):
-    sections = changed("finetune.training_free", {"clip_p03": {"mine": {"model": "clip_p03"} | entry}})
+    sections = changed("adaptation.training_free", {"clip_p03": {"mine": {"model": "clip_p03"} | entry}})
     (reported,) = messages(sections)
-    assert path_in(reported) == "finetune.training_free.clip_p03.mine" and "as `method` names them" in reported
+    assert path_in(reported) == "adaptation.training_free.clip_p03.mine" and "as `method` names them" in reported
 
 
 def test_a_generic_cue_is_not_a_format_cue():
@@ -345,17 +351,17 @@ def test_what_a_model_cannot_do_is_reported():
         "views": ["squash", "wide"],
         "token_analysis": {"models": [model], "views": ["squash"], "n_images": 16},
     }
-    sections["finetune"]["runs"]["mine"] = run
-    sections["finetune"]["training_free"][model] = {"mine_too": circular}
+    sections["adaptation"]["runs"]["mine"] = run
+    sections["adaptation"]["training_free"][model] = {"mine_too": circular}
     reported = messages(sections)
     assert any("`crop_or_model.views[1]` has the view wide" in m and model in m for m in reported)
     assert any(
         "`crop_or_model.token_analysis.models[0]` is siglip2_b_16, whose image tower has no" in m for m in reported
     )
-    assert any("`finetune.runs.mine.method` is lora_attention, which trains parts that" in m for m in reported)
-    assert any(f"`finetune.training_free.{model}.mine_too.positional_embedding` is circular" in m for m in reported)
+    assert any("`adaptation.runs.mine.method` is lora_attention, which trains parts that" in m for m in reported)
+    assert any(f"`adaptation.training_free.{model}.mine_too.positional_embedding` is circular" in m for m in reported)
     run["method"] = "distilled_tower"
-    assert not any("finetune.runs" in m for m in messages(sections))
+    assert not any("adaptation.runs" in m for m in messages(sections))
 
 
 def test_architectures_are_those_of_the_installed_open_clip():

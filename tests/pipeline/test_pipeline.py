@@ -33,6 +33,7 @@ COLUMNS = {  # NOTEBOOK/TABLE: the first columns, which readers of the tables re
     "06_crop_or_model/findings": "claim,statement,verdict,case,unit,",
     "06b_panorama_fraction/differences": "comparison,model,reference,image_set,measure,difference,difference_low,difference_high",
     "06b_panorama_fraction/trends": "image_set,measure,replicates,rho,minimum,maximum,p,p_holm",
+    "07_adaptation_methods/tradeoff": "model,base_model,method,view,lambda,shift_range,lr,epochs,usual,reference,image_set,role,n,",
     "07_adaptation_methods/methods": "method_family,model,base_model,method,view,lambda,shift_range,lr,epochs,usual,reference,",
     "07_adaptation_methods/comparison": "method_family,method,model,lambda,passes,best_of_family,versus,passes_versus,kind,measure,"
     "value,value_low,value_high",
@@ -82,7 +83,7 @@ def test_dvc_repro_gives_the_same(finished, tmp_path):
     copy, ends = copy_repository(tmp_path, profile="tiny"), ("score_probes@clip_p30-probe", "own_panoramas")
     succeeds(call(copy, "dvc", "repro", *ends))
     recorded, expected = (YAML(typ="safe").load(folder / "dvc.lock")["stages"] for folder in (copy, finished))
-    assert recorded.keys() > {"render_training_pictures", "render_image_set@probe", "train@clip_p30", *ends}
+    assert recorded.keys() > {"render_training_pictures@views", "render_image_set@probe", "train@clip_p30", *ends}
     assert recorded == {name: expected[name] for name in recorded}
 
 
@@ -139,7 +140,7 @@ main(sys.argv[1])
 
 def test_a_fine_tuning_killed_and_run_again_ends_the_same(clone):
     """SIGKILL after the first epoch: the stage continues, and ends with the same weights, logs and card."""
-    run, finetuned = "tiny_p30_attention_l050", clone / "results/tiny/finetuned"
+    run, finetuned = "tiny_p30_attention_l050", clone / "results/tiny/finetuned/tradeoff"
     whole = {path.relative_to(finetuned / run): path.read_bytes() for path in (finetuned / run).rglob("*.*")}
     shutil.rmtree(finetuned / run)
     command = [sys.executable, "-c", INTERRUPTED, run]

@@ -154,9 +154,9 @@ def test_the_check_of_adapters_embeds_as_many_images_as_planned(tmp_path):
 
 
 def test_a_run_embeds_and_trains_as_much_as_planned(passes):
-    planned = work(params_of("tiny"), f"finetune@{RUN}")
+    planned = work(params_of("tiny"), f"adapt@{RUN}")
     finetune.main(RUN)
-    folder = Path("results/tiny/finetuned", RUN)
+    folder = Path("results/tiny/finetuned/adaptation", RUN)
     method = json.loads((folder / "method.json").read_text())
     assert (
         planned.image_passes == passes["images"] > method["images"]["without_gradient"]

@@ -68,10 +68,9 @@ def test_replicates_have_the_runs_of_the_default_and_other_seeds():
     for name in ("world", *(f"replicate{k}" for k in range(1, 6))):
         sections = parse(compose(name), name)
         assert default["finetune"]["runs"].items() <= sections["finetune"]["runs"].items()
-        assert (
-            default["finetune"]["training_free"]["clip_p03"].items()
-            <= sections["finetune"]["training_free"]["clip_p03"].items()
-        )
+        adaptation, expected = sections["adaptation"], default["adaptation"]
+        assert expected["runs"].items() <= adaptation["runs"].items()
+        assert expected["training_free"]["clip_p03"].items() <= adaptation["training_free"]["clip_p03"].items()
         scenes, sets = sections["crop_or_model"]["scenes"], sections["rendered_sets"]
         assert sets["finetune"]["seed"] == sets["finetune_moved"]["seed"]
         seeds.append(

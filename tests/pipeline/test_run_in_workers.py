@@ -57,7 +57,8 @@ def test_two_workers_run_stages_in_processes_that_end(stages, capfd):
 
 
 @pytest.mark.parametrize(
-    ("fate", "message"), [("wrong", "^no sea$"), ("killed", "^killed: the worker was killed, often for lack of memory$")]
+    ("fate", "message"),
+    [("wrong", "^no sea$"), ("killed", "^killed: the worker was killed, often for lack of memory$")],
 )
 def test_a_stage_that_fails_ends_the_run_with_its_message_and_those_before_it_are_listed(stages, fate, message):
     done = []

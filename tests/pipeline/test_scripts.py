@@ -43,7 +43,10 @@ def repository(tmp_path, monkeypatch) -> Path:
         (("score_probes", "clip_p99", "probe"), "params.yaml has no model clip_p99: choose one of clip_p00"),
         (("score_probes", "clip_p00", "world_moon"), "params.yaml has no image set world_moon: choose one of probe"),
         (("train_clip", "clip_p99"), "has no model clip_p99: choose one of clip_p00"),
-        (("finetune", "tiny_p99"), "finetune.runs in params.yaml has no run tiny_p99: choose one of tiny_p30"),
+        (
+            ("finetune", "tiny_p99"),
+            "finetune.runs and adaptation.runs in params.yaml have no run tiny_p99: choose one of tiny_p30",
+        ),
         (("evaluate_model", "--frozen", "clip_p99"), "params.yaml has no model clip_p99"),
         (
             ("render_image_set", "finetuned"),
