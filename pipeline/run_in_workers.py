@@ -12,6 +12,7 @@ import argparse
 import importlib
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -124,9 +125,11 @@ def _run(names: list[str]) -> tuple[list[str], str]:
     """``Worker.run``, in the worker."""
     for done, name in enumerate(names):
         stage = _stages.get(name)
+        if stage is None:
+            continue  # a file of DVC, such as data.dvc, which only has to be recorded
         try:
-            if stage is None:
-                continue  # a file of DVC, such as data.dvc, which only has to be recorded
+            for output in map(Path, stage.outputs):  # as DVC does, so that nothing of an earlier run remains
+                shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
             if stage.is_notebook:
                 run_notebook.main(*stage.arguments, execute=_kernel.execute)
             else:
@@ -173,8 +176,11 @@ def main(*arguments: str) -> None:
     with only_run():
         forget_killed_runs()
         restore_lock_file()
+        names = changed_stages(targets)
+        if not names:
+            return
         try:
-            run_in_workers(changed_stages(targets), stages_of(params), worker_count(params.compute.threads), done)
+            run_in_workers(names, stages_of(params), worker_count(params.compute.threads), done)
         except BaseException:
             if done:
                 dvc("commit", "--force", "--quiet", *done)

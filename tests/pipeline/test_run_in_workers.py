@@ -44,14 +44,19 @@ def stages(tmp_path, monkeypatch):
     (tmp_path / "the_stage.py").write_text(STAGE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    return [Stage(name, name, (), f"python -m the_stage {name}") for name in ("one", "two", "three", "wrong", "killed")]
+    names = ("one", "two", "three", "wrong", "killed")
+    return [Stage(name, name, (), f"python -m the_stage {name}", (f"{name}_folder", name)) for name in names]
 
 
 def test_two_workers_run_stages_in_processes_that_end(stages, capfd):
     done = []
+    Path("one_folder").mkdir()
+    for stale in (Path("one_folder", "table.csv"), Path("two")):
+        stale.write_text("of an earlier run")
     run_in_workers({"one": set(), "two": set(), "data.dvc": set(), "three": {"one", "two"}}, stages, 2, done)
     assert sorted(done) == ["data.dvc", "one", "three", "two"] and done[-1] == "three"
     processes = [int(Path(name).read_text()) for name in ("one", "two", "three")]
+    assert not Path("one_folder").exists()
     assert len(set(processes)) == 2 and os.getpid() not in processes and not any(map(psutil.pid_exists, processes))
     assert "nobody reads this" not in capfd.readouterr().out
 

@@ -55,8 +55,8 @@ TESTS_TEXT = """
 {tests}
 
 The files of `pipeline/` look at two whole runs of the pipeline in copies of the repository: of the profile `tiny`, which the first test that needs it makes for all, and of the
-profile `paper` with random weights (`pipeline/test_paper_profile`). Each computes in one process and its notebooks in one kernel, in a third of the time of `dvc repro`;
-a test runs a part of the first by `dvc repro` too and compares what DVC recorded.
+profile `paper` with random weights (`pipeline/test_paper_profile`). Each is computed by workers that have imported their packages (`pipeline/run_in_workers.py`), in a third of the
+time of `dvc repro`; a test runs a part of the first by `dvc repro` too and compares what DVC recorded.
 """
 SECTION = """{count} {units} took {wall:.1f} minutes, and {work:.1f} minutes one after the other: {cores} cores need at least {least:.1f} minutes, in any order. The target is {target} minutes.
 
