@@ -22,7 +22,7 @@ repro: setup
 	.venv/bin/python -m pipeline.run_parallel
 
 paper: setup
-	.venv/bin/python -m pipeline.run_in_workers textual_probe visual_probe statistics lora tradeoff claims
+	.venv/bin/python -m pipeline.run_in_workers statistics claims
 
 tiny: setup
 	.venv/bin/python -m pipeline.profiles tiny
