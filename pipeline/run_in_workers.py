@@ -183,6 +183,7 @@ def main(*arguments: str) -> None:
             run_in_workers(names, stages_of(params), worker_count(params.compute.threads), done)
         except BaseException:
             if done:
+                print(f"Recording the {len(done)} stages that have run.", flush=True)
                 dvc("commit", "--force", "--quiet", *done)
             raise
         dvc("commit", "--force", "--quiet", *(["--with-deps", *targets] if targets else []))
