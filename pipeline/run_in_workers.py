@@ -33,7 +33,6 @@ from pipeline import run_notebook
 from pipeline.error_messages import report
 from pipeline.parameters import read_params
 from pipeline.parent import end_with
-from pipeline.plan.stages import Stage, stages_of
 from pipeline.run_parallel import (
     changed_stages,
     dvc,
@@ -43,6 +42,7 @@ from pipeline.run_parallel import (
     run,
     worker_count,
 )
+from pipeline.stages import Stage, stages_of
 
 
 class OneKernel:

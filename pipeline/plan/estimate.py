@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from pipeline.plan import evaluations, pages, scoring, training
 from pipeline.plan.context import Context
-from pipeline.plan.stages import Stage
 from pipeline.plan.work import Work
+from pipeline.stages import Stage
 
 # By kind of stage; its arguments are those that dvc.yaml gives the stage. All other stages make tables and notebooks.
 WORK: dict[str, Callable[..., Work]] = {

@@ -12,8 +12,8 @@ from pipeline.plan.estimate import WORK, work_of
 from pipeline.plan.image_sets import Assumed
 from pipeline.plan.limits import other_activations
 from pipeline.plan.rates import MEGA, Rates, device_seconds, seconds, wall_seconds, workers_of
-from pipeline.plan.stages import stages_of
 from pipeline.run_parallel import dependencies, dvc, stages_to_run
+from pipeline.stages import stages_of
 
 GIGA, TERA = 1e9, 1e12
 TABLES = "tables and notebooks"

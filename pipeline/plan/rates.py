@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pipeline.plan.stages import Stage
 from pipeline.plan.work import Work
+from pipeline.stages import Stage
 
 TABLE_SECONDS, NOTEBOOK_SECONDS = 3.0, 11.0  # a stage that only makes tables, or a notebook: medians of runs of `world`
 MEGA = 1e6

@@ -39,10 +39,10 @@ from pipeline.plan.limits import other_activations
 from pipeline.plan.networks import Network
 from pipeline.plan.page import TABLES, by_kind, describe, make_plan
 from pipeline.plan.rates import REFERENCE, given, seconds
-from pipeline.plan.stages import Stage, expand, stages_of
 from pipeline.plan.training import checked_images
 from pipeline.plan.work import Work
 from pipeline.profiles import compose
+from pipeline.stages import Stage, expand, stages_of
 
 MODEL, RUN = "clip_p30", "tiny_p30_omniview_moved"
 

@@ -8,8 +8,8 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from pipeline.plan.stages import Stage
 from pipeline.run_in_workers import OneKernel, run_in_workers
+from pipeline.stages import Stage
 
 STAGE = """
 import os, sys
