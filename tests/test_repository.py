@@ -21,6 +21,7 @@ from pipeline.run_notebook import (
     read_parameters_cell,
     remove_traces,
 )
+from pipeline.run_parallel import dependencies
 from tests.copies import environment
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
@@ -158,6 +159,17 @@ def test_the_checksums_are_those_of_all_notebooks_and_pages():
 def test_every_stage_of_the_lock_file_exists():
     listed = subprocess.run(["dvc", "stage", "list", "--name-only"], capture_output=True, text=True, env=environment())
     assert load("dvc.lock")["stages"].keys() <= set(listed.stdout.split())
+
+
+def test_make_paper_computes_the_experiments_of_the_paper_alone():
+    (targets,) = re.findall(r"^paper: setup\n\t.*run_in_workers (.+)$", Path("Makefile").read_text(), re.MULTILINE)
+    graphs = [
+        subprocess.run(["dvc", "dag", "--dot", target], capture_output=True, text=True, env=environment()).stdout
+        for target in targets.split()
+    ]
+    kinds = {stage.partition("@")[0] for graph in graphs for stage in dependencies(graph)}
+    assert kinds >= {"textual_probe", "visual_probe", "statistics", "lora", "tradeoff", "claims", "finetune"}
+    assert not kinds & {"adapt", "evaluate_adapted", "evaluate_training_free", "crop_or_model", "capabilities"}
 
 
 def test_the_pipeline_can_be_read_at_one_sitting():
