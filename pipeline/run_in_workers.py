@@ -44,6 +44,9 @@ from pipeline.run_parallel import (
 )
 from pipeline.stages import Stage, stages_of
 
+# Elsewhere a fork is not safe, and each worker imports the packages itself.
+START = "fork" if sys.platform == "linux" else "spawn"
+
 
 class OneKernel:
     """A kernel that executes one notebook after the other, as ``run_notebook.execute`` does with a kernel for each.
@@ -87,13 +90,13 @@ class OneKernel:
 
 
 class Worker:
-    """A process that runs one stage after the other: a fork of this one, which has imported what they need."""
+    """A process that runs one stage after the other. It starts with what this one has imported, where it can be its fork."""
 
     def __init__(self, stages: Iterable[Stage]):
         self.process = ProcessPoolExecutor(
-            1, multiprocessing.get_context("fork"), initializer=_start, initargs=(os.getpid(), list(stages))
+            1, multiprocessing.get_context(START), initializer=_start, initargs=(os.getpid(), list(stages))
         )
-        self.process.submit(time.monotonic).result()  # fork now
+        self.process.submit(time.monotonic).result()  # start now
 
     def run(self, names: list[str]) -> tuple[list[str], str]:
         """Run stages, in their order, until one fails; those that have run, and the message of the one that failed."""
