@@ -6,9 +6,10 @@
 
 Reads results/PROFILE/models/MODEL (and results/PROFILE/finetuned/STUDY/RUN), the image sets, the set that models are fine-tuned on, and
 results/PROFILE/viewpoints. Writes results/PROFILE/measurements/STUDY/NAME.parquet and .../capabilities/NAME.parquet, NAME being RUN,
-MODEL or MODEL_training_free, and STUDY tradeoff or, for runs of `adaptation.runs` and what needs no training, adaptation; for a frozen model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings of all texts,
-which runs from that model read unless they train the text tower. The capabilities of a run with a view of its own include those of the
-frozen model under that view, under the name "MODEL, VIEW": what the run is compared with.
+MODEL or MODEL_training_free. STUDY is `tradeoff`, but `adaptation` for runs of `adaptation.runs` and for what needs no training. For a frozen
+model also results/PROFILE/text_embeddings/MODEL.safetensors, its embeddings of all texts, which runs from that model read unless they
+train the text tower. The capabilities of a run with a view of its own include those of the frozen model under that view, under the name
+"MODEL, VIEW": what the run is compared with.
 """
 
 import argparse

@@ -33,9 +33,8 @@ from pipeline.parent import is_dvc
 
 LOCK = Path("dvc.lock")
 TEMPORARY = Path(".dvc", "tmp")
-Execute = Callable[
-    [list[str]], tuple[int, str, float]
-]  # runs stages; exit status, what to print if they failed, seconds
+# Runs stages: exit status, what to print where they failed, and the seconds that they took.
+Execute = Callable[[list[str]], tuple[int, str, float]]
 NODE_OR_EDGE = re.compile(r'"(?P<stage>[^"]+)"(?: -> "(?P<after>[^"]+)")?;')
 
 
