@@ -5,9 +5,9 @@
 
 A run that was stopped continues after its last whole epoch.
 
-Reads results/PROFILE/models/MODEL and the panoramas of `finetune`. Writes results/PROFILE/finetuned/STUDY/RUN (STUDY is tradeoff or adaptation): the trained weights,
-method.json, a model card (README.md) and log/, as dvclive writes it; and the seconds of training to
-results/PROFILE/seconds/RUN.txt, which DVC does not track, since they differ from run to run.
+Reads results/PROFILE/models/MODEL and the panoramas of `finetune`. Writes results/PROFILE/finetuned/STUDY/RUN, STUDY being `tradeoff` or,
+for runs of `adaptation.runs`, `adaptation`: the trained weights, method.json, a model card (README.md) and log/, as dvclive writes it; and
+the seconds of training to results/PROFILE/seconds/RUN.txt, which DVC does not track, since they differ from run to run.
 """
 
 import argparse

@@ -36,9 +36,7 @@ from pipeline.parent import end_with
 from pipeline.run_parallel import (
     changed_stages,
     dvc,
-    forget_killed_runs,
-    only_run,
-    restore_lock_file,
+    next_run,
     run,
     worker_count,
 )
@@ -152,7 +150,7 @@ def run_in_workers(names: dict[str, set[str]], stages: Iterable[Stage], n_worker
         importlib.import_module(stage.module)
     free: SimpleQueue[Worker] = SimpleQueue()
 
-    def execute(taken: list[str]) -> tuple[int, str, float]:
+    def run_stages(taken: list[str]) -> tuple[int, str, float]:
         start, worker = time.monotonic(), free.get()
         have_run, message = worker.run(taken)
         free.put(worker)
@@ -164,7 +162,7 @@ def run_in_workers(names: dict[str, set[str]], stages: Iterable[Stage], n_worker
             worker = Worker(to_run)
             stack.callback(worker.end)
             free.put(worker)
-        run(names, n_workers, execute)
+        run(names, n_workers, run_stages)
 
 
 def main(*arguments: str) -> None:
@@ -176,9 +174,7 @@ def main(*arguments: str) -> None:
     parser.add_argument("stages", metavar="STAGE", nargs="*", help="a stage of dvc.yaml (default: all)")
     targets, done = parser.parse_args(arguments).stages, []
     params = read_params(inputs=not targets)  # a named stage may do without some inputs
-    with only_run():
-        forget_killed_runs()
-        restore_lock_file()
+    with next_run():
         names = changed_stages(targets)
         if not names:
             return

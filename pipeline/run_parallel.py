@@ -34,7 +34,7 @@ from pipeline.parent import is_dvc
 LOCK = Path("dvc.lock")
 TEMPORARY = Path(".dvc", "tmp")
 # Runs stages: exit status, what to print where they failed, and the seconds that they took.
-Execute = Callable[[list[str]], tuple[int, str, float]]
+RunStages = Callable[[list[str]], tuple[int, str, float]]
 NODE_OR_EDGE = re.compile(r'"(?P<stage>[^"]+)"(?: -> "(?P<after>[^"]+)")?;')
 
 
@@ -117,6 +117,15 @@ def forget_killed_runs() -> None:
     Path(TEMPORARY, "rwlock").unlink(missing_ok=True)
 
 
+@contextmanager
+def next_run() -> Iterator[int]:
+    """Wait for another run to end (``only_run``), and mend what a killed one left behind; gives the lock's file descriptor."""
+    with only_run() as lock:
+        forget_killed_runs()
+        restore_lock_file()
+        yield lock
+
+
 def reproduce(stages: list[str], lock: int) -> tuple[int, str, float]:
     """Run stages one after the other; DVC's exit status, what it printed, and the seconds it took."""
     start = time.monotonic()
@@ -146,8 +155,8 @@ def share(ready: list[str], workers: int) -> list[str]:
     return taken
 
 
-def run(stages: dict[str, set[str]], workers: int, execute: Execute) -> None:
-    """Run stages by ``execute``, ``workers`` calls at a time, each after those it depends on, and of those that can run the first of ``stages``.
+def run(stages: dict[str, set[str]], workers: int, run_stages: RunStages) -> None:
+    """Run stages by ``run_stages``, ``workers`` calls at a time, each after those it depends on, and of those that can run the first of ``stages``.
 
     SystemExit with the output of one that fails.
     """
@@ -159,7 +168,7 @@ def run(stages: dict[str, set[str]], workers: int, execute: Execute) -> None:
             ready = sorted([*ready, *waiting.get_ready()], key=place.get)
             while ready and len(running) < workers:
                 taken = share(ready, workers)
-                running[pool.submit(execute, taken)] = taken
+                running[pool.submit(run_stages, taken)] = taken
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 taken, (status, output, seconds) = running.pop(future), future.result()
                 minutes, rest = divmod(round(time.monotonic() - start), 60)
@@ -188,9 +197,7 @@ def main(*arguments: str) -> None:
     parser.add_argument("stages", metavar="STAGE", nargs="*", help="a stage of dvc.yaml (default: all)")
     targets = parser.parse_args(arguments).stages
     params = read_params(inputs=not targets)  # a named stage may do without some inputs
-    with only_run() as lock:
-        forget_killed_runs()
-        restore_lock_file()
+    with next_run() as lock:
         run(changed_stages(targets), worker_count(params.compute.threads), partial(reproduce, lock=lock))
 
 
