@@ -33,13 +33,7 @@ from pipeline import run_notebook
 from pipeline.error_messages import report
 from pipeline.parameters import read_params
 from pipeline.parent import end_with
-from pipeline.run_parallel import (
-    changed_stages,
-    dvc,
-    next_run,
-    run,
-    worker_count,
-)
+from pipeline.run_parallel import changed_stages, dvc, next_run, run, worker_count
 from pipeline.stages import Stage, stages_of
 
 # Elsewhere a fork is not safe, and each worker imports the packages itself.
